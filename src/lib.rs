@@ -1,1 +1,2 @@
-//! x
+//! claimsmith: a userinfo transformation proxy.
+pub mod core;

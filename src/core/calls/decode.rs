@@ -1,0 +1,37 @@
+//! From an answer's bytes to a value. A wrong Content-Type is forgiven, a wrong body is not.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{Cause, shape::Shape};
+use crate::core::message::Answer;
+
+/// Reads a JSON answer, as far as the rule needs it. An answer without content is null.
+pub(super) fn json(shape: &Shape, answer: &Answer) -> Result<Value, Cause> {
+    if matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(Value::Null);
+    }
+    if answer.body.is_empty() {
+        return Err(Cause::Body("it is empty".into()));
+    }
+    let text = std::str::from_utf8(&answer.body).map_err(|_| Cause::Body("it is not UTF-8".into()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = shape.parse(text).map_err(|error| Cause::Body(explain(text, &error)))?;
+    match (shape, &value) {
+        (Shape::Members(members), value) if !members.is_empty() && !value.is_object() => {
+            Err(Cause::Body("it is JSON, but no object".into()))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// What is wrong, without a byte of the answer: it may be private.
+fn explain(text: &str, error: &serde_json::Error) -> String {
+    let place = format!("line {} column {}", error.line(), error.column());
+    match text.trim_start().chars().next() {
+        Some('<') => "it is HTML or XML, not JSON".into(),
+        Some('{' | '[') if error.is_eof() => format!("the JSON ends too early, at {place}"),
+        Some('{' | '[') => format!("it is not JSON, at {place}"),
+        _ => "it is not JSON".into(),
+    }
+}

@@ -1,0 +1,179 @@
+//! One call on its way: its request put together, sent, and led on by redirects.
+
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use url::Url;
+
+use super::{
+    Cause, Round,
+    plan::{Address, Call, TokenPlan},
+};
+use crate::core::{
+    facts::Facts,
+    host::Host,
+    message::{Answer, Outgoing},
+    token::{Token, credentials},
+    value::{Credentials, Failure, Memory},
+};
+
+/// A request as people may see it: credentials are replaced by their names. Empty if nobody looks on.
+pub(super) type Shown = Vec<String>;
+
+/// A request that is ready to be sent.
+pub(super) struct Ready {
+    outgoing: Outgoing,
+    shown: Shown,
+}
+
+/// What comes back: the call's number, what was shown of it, the answer, when it ran.
+pub(super) type Returned = (usize, (Shown, Result<Answer, Cause>), Option<(Duration, Duration)>);
+
+/// Puts the request of a call together.
+pub(super) fn prepare<H>(
+    call: &Call,
+    facts: &Facts<'_>,
+    memory: &mut Memory,
+    round: &Round<'_, H>,
+) -> Result<Ready, Cause> {
+    let url = address(call, facts, memory, round.token)?;
+    let mut headers = call.fixed_headers.clone();
+    let own = Some(Credentials { token: round.token.value() });
+    for (name, text) in &call.headers {
+        if let Some(text_value) = text.render(facts, memory, own).map_err(Cause::Value)? {
+            let mut value = HeaderValue::from_bytes(text_value.as_bytes()).map_err(|_| unfit_header())?;
+            value.set_sensitive(text.is_secret());
+            headers.insert(name.clone(), value);
+        }
+    }
+    let token = match &call.token {
+        TokenPlan::Bearer => round.token.as_bearer().map(|value| (header::AUTHORIZATION, value)),
+        TokenPlan::AsReceived => round.token.as_received().map(|value| (header::AUTHORIZATION, value)),
+        TokenPlan::Scheme(scheme) => {
+            credentials(scheme, round.token.value()).map(|value| (header::AUTHORIZATION, value))
+        }
+        TokenPlan::Header(name) => credentials("", round.token.value()).map(|value| (name.clone(), value)),
+        TokenPlan::Elsewhere | TokenPlan::Query(_) | TokenPlan::Form(_) => None,
+    };
+    headers.extend(token);
+    let field = match &call.token {
+        TokenPlan::Form(name) => Some(name.as_str()),
+        _ => None,
+    };
+    let body = call.body.render(facts, memory, round.token, field).map_err(Cause::Value)?.into();
+    let shown = match round.trace {
+        Some(_) => show(call, facts, memory).map_err(Cause::Value)?,
+        None => Shown::new(),
+    };
+    let outgoing = Outgoing { method: call.method.clone(), url, headers, body, timeout: call.timeout };
+    Ok(Ready { outgoing, shown })
+}
+
+fn unfit_header() -> Cause {
+    Cause::Value(Failure::Unfit { place: "a header value", why: "it has a control character" })
+}
+
+/// The whole address. Its origin is the rule's: a value can only fill the place that it stands in.
+fn address(call: &Call, facts: &Facts<'_>, memory: &mut Memory, token: &Token) -> Result<Url, Cause> {
+    let own = Some(Credentials { token: token.value() });
+    let mut url = match &call.address {
+        Address::Fixed(url, _) => url.clone(),
+        Address::Template(text, start) => {
+            let whole = text.render(facts, memory, own).map_err(Cause::Value)?;
+            let whole = whole.ok_or_else(|| Cause::Incomplete("`url`".into()))?;
+            parse(&whole, start)
+                .ok_or(Cause::Value(Failure::Unfit { place: "the address", why: "it would change the path" }))?
+        }
+    };
+    let mut query = url.query().unwrap_or_default().to_owned();
+    let mut append = |name: &str, value: &str| {
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.push_str(name);
+        query.push('=');
+        query.push_str(value);
+    };
+    for (name, text) in &call.query {
+        if let Some(value) = text.render(facts, memory, own).map_err(Cause::Value)? {
+            append(name, &value);
+        }
+    }
+    if let TokenPlan::Query(name) = &call.token {
+        append(name, &url::form_urlencoded::byte_serialize(token.value().as_bytes()).collect::<String>());
+    }
+    if !query.is_empty() && url.query() != Some(&query) {
+        url.set_query(Some(&query));
+    }
+    Ok(url)
+}
+
+/// Parses an address, and makes sure that parsing changed nothing: no dot segment went away, the
+/// origin is the one that the rule was loaded with.
+fn parse(text: &str, fixed: &Url) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let path = text.split_once("://")?.1;
+    let path = path.find('/').map_or("/", |at| &path[at..]);
+    let path = path.split(['?', '#']).next()?;
+    (url.origin() == fixed.origin() && url.path() == path && url.fragment().is_none()).then_some(url)
+}
+
+fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Failure> {
+    let mut line = match &call.address {
+        Address::Fixed(_, shown) => shown.clone(),
+        Address::Template(text, _) => text.show(facts, memory)?.unwrap_or_default(),
+    };
+    let mut mark = if line.contains('?') { '&' } else { '?' };
+    for (name, text) in &call.query {
+        if let Some(value) = text.show(facts, memory)? {
+            line.push_str(&format!("{mark}{name}={value}"));
+            mark = '&';
+        }
+    }
+    if let TokenPlan::Query(name) = &call.token {
+        line.push_str(&format!("{mark}{name}=[token]"));
+    }
+    let mut shown = vec![format!("{} {line}", call.method)];
+    shown.extend_from_slice(&call.fixed_shown);
+    for (name, text) in &call.headers {
+        if let Some(value) = text.show(facts, memory)? {
+            shown.push(format!("{name}: {value}"));
+        }
+    }
+    match &call.token {
+        TokenPlan::Bearer => shown.push("authorization: Bearer [token]".into()),
+        TokenPlan::AsReceived => shown.push("authorization: [as received]".into()),
+        TokenPlan::Scheme(scheme) => shown.push(format!("authorization: {scheme} [token]").replace(":  ", ": ")),
+        TokenPlan::Header(name) => shown.push(format!("{name}: [token]")),
+        TokenPlan::Form(name) => shown.push(format!("form field {name}: [token]")),
+        TokenPlan::Elsewhere | TokenPlan::Query(_) => {}
+    }
+    Ok(shown)
+}
+
+/// Sends a request, and the requests that redirects make of it.
+pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, round: &Round<'_, H>) -> Returned {
+    let started = round.trace.map(|_| H::clock());
+    let Ready { mut outgoing, shown } = ready;
+    let mut hops = 0;
+    let answer = loop {
+        // Nothing of the request is needed afterwards unless a redirect may lead it on.
+        let sent = (call.redirects.max > 0).then(|| outgoing.clone());
+        let answer = match round.host.fetch(outgoing).await {
+            Ok(answer) => answer,
+            Err(error) => break Err(Cause::Fetch(error)),
+        };
+        let next = match &sent {
+            Some(sent) => call.redirects.next(hops, sent, &answer),
+            None => Ok(None),
+        };
+        match next {
+            Ok(Some(next)) => outgoing = next,
+            Ok(None) => break Ok(answer),
+            Err(cause) => break Err(cause),
+        }
+        hops += 1;
+    };
+    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
+    (number, (shown, answer), time)
+}

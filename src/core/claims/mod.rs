@@ -1,0 +1,377 @@
+//! Builds the claim set, in the order of the rule: what is missing, null, defaulted or
+//! of a wrong type is decided here.
+
+mod kinds;
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::{Map, Value};
+
+pub use self::kinds::Kind;
+use super::{
+    facts::Facts,
+    problem::{Code, Problem, Problems, Source, did_you_mean},
+    rule::{self, Key, Options, Rule, Selection, Written},
+    trace::{Step, Trace},
+    value::{self, Found, Known, Memory, Mentions, Path, Spot, looks_like_path},
+};
+
+/// The claims of an answer, in order.
+pub type Claims<'f> = Vec<(Cow<'f, str>, Found<'f>)>;
+
+/// All claims of a rule, ready to be taken.
+#[derive(Debug)]
+pub struct Plan {
+    subject: String,
+    includes: Vec<Include>,
+    claims: Vec<Claim>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    name: String,
+    value: value::Plan,
+    kind: Option<Kind>,
+    required: bool,
+    flatten: Option<String>,
+}
+
+#[derive(Debug)]
+struct Include {
+    path: Path,
+    only: Option<Vec<String>>,
+    except: Vec<String>,
+    flatten: Option<String>,
+}
+
+/// Why there is no claim set.
+#[derive(Debug)]
+pub struct Failure {
+    /// The claim.
+    pub claim: String,
+    /// What is wrong with it; never its value.
+    pub cause: Cause,
+}
+
+/// What is wrong with a claim.
+#[derive(Debug)]
+pub enum Cause {
+    /// It is required and absent.
+    Missing,
+    /// It identifies nobody: empty, blank, or a word for nothing.
+    NoSubject,
+    /// It has no counterpart in the type that it must have.
+    Type(&'static str),
+    /// Its path or expression failed.
+    Value(value::Failure),
+}
+
+/// Compiles `include` and `[claims]`. `None` if there was a problem.
+pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
+    let mut compiler = Compiler { source: &rule.source, known, problems };
+    let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
+    let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
+    let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
+    let named = rule.claims.iter().any(|(key, _)| key.name == subject);
+    if !named && rule.include.is_empty() && rule.script.is_none() {
+        compiler.no_subject(rule, &subject);
+        return None;
+    }
+    (includes.len() == rule.include.len() && claims.len() == rule.claims.len()).then_some(Plan {
+        subject,
+        includes,
+        claims,
+    })
+}
+
+struct Compiler<'a> {
+    source: &'a Arc<Source>,
+    known: &'a Known<'a>,
+    problems: &'a mut Problems,
+}
+
+impl Compiler<'_> {
+    fn include(&mut self, include: &rule::Include) -> Option<Include> {
+        let spot = Spot::text(self.source, &include.path);
+        if !looks_like_path(&include.path.value) {
+            let problem = spot.problem(Code::PlainText, 0..include.path.value.len(), "`include` takes a JSONPath");
+            self.problems.add(problem.label("not a path").help("name an object: `path = \"$.user\"`"));
+            return None;
+        }
+        let path = Path::compile(&spot, &include.path.value, self.known, self.problems)?;
+        let names = |texts: &[rule::Text]| texts.iter().map(|text| text.value.clone()).collect();
+        Some(Include {
+            path,
+            only: include.only.as_deref().map(names),
+            except: names(&include.except),
+            flatten: include.flatten.as_ref().map(|text| text.value.clone()),
+        })
+    }
+
+    fn claim(&mut self, key: &Key, written: &Written) -> Option<Claim> {
+        let options = match written {
+            Written::Options(options) => Some(&**options),
+            Written::Text(_) | Written::Chain(_) => None,
+        };
+        let kind = match options.and_then(|options| options.kind.as_ref()) {
+            Some(text) => match Kind::parse(&text.value) {
+                Some(kind) => Some(kind),
+                None => {
+                    let help = did_you_mean(&text.value, kinds::NAMES.map(|(name, _)| name));
+                    let spot = Spot::text(self.source, text);
+                    let message = format!("not a type of claims: `{}`", text.value);
+                    self.problems.add(spot.problem(Code::BadValue, 0..text.value.len(), message).help(help));
+                    return None;
+                }
+            },
+            None => kinds::of_standard_claim(&key.name),
+        };
+        let value = value::Plan::compile(self.source, written, self.known, self.problems);
+        if !self.may_be_flat(key, kind, options) {
+            return None;
+        }
+        Some(Claim {
+            name: key.name.clone(),
+            value: value?,
+            kind,
+            required: options.is_some_and(|options| options.required),
+            flatten: options.and_then(|options| options.flatten.as_ref()).map(|text| text.value.clone()),
+        })
+    }
+
+    /// Refuses what can be seen to be nested.
+    fn may_be_flat(&mut self, key: &Key, kind: Option<Kind>, options: Option<&Options>) -> bool {
+        let place = |span| rule::place(self.source, span);
+        if kind == Some(Kind::Object) && key.name != "address" {
+            let problem =
+                Problem::new(Code::Nested, place(&key.span), format!("the claim `{}` would be an object", key.name))
+                    .label("only `address` may be one")
+                    .help("write `flatten = \"_\"` to turn its members into claims, or a path to one member");
+            self.problems.add(problem);
+            return false;
+        }
+        let Some(options) = options else { return true };
+        for constant in [&options.default, &constant(options)].into_iter().flatten() {
+            let sound = match kind {
+                _ if options.flatten.is_some() => Ok(Cow::Borrowed(constant)),
+                Some(kind) => kind.convert(Cow::Borrowed(constant)),
+                None => kinds::flat(Cow::Borrowed(constant)),
+            };
+            if let Err(why) = sound {
+                let message = format!("this cannot be the claim `{}`: {why}", key.name);
+                self.problems.add(Problem::new(Code::Nested, place(&options.span), message).label("this constant"));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn no_subject(&mut self, rule: &Rule, subject: &str) {
+        let span = rule.subject.as_ref().map_or(0..0, |text| text.span.clone());
+        let span = rule.claims.first().map_or(span, |(key, _)| key.span.clone());
+        let problem = Problem::new(
+            Code::NoSubject,
+            rule::place(self.source, &span),
+            format!("no claim `{subject}` says who the user is"),
+        )
+        .label(format!("`{subject}` is not among the claims"))
+        .help("add `sub = \"$.call.id\"` to [claims], or name the identifying claim: `subject = \"uuid\"`");
+        self.problems.add(problem);
+    }
+}
+
+fn constant(options: &Options) -> Option<Value> {
+    match &options.selection {
+        Selection::Constant(value) => Some(value.clone()),
+        Selection::Path(_) | Selection::Rhai(_) => None,
+    }
+}
+
+impl Plan {
+    /// What the claims read.
+    pub fn mentions(&self) -> Mentions {
+        let mut mentions = Mentions::default();
+        for include in &self.includes {
+            include.path.mentions(&mut mentions);
+        }
+        for claim in &self.claims {
+            claim.value.mentions(&mut mentions);
+        }
+        mentions
+    }
+
+    /// Takes all claims.
+    ///
+    /// # Errors
+    /// The first that is required and absent, or that cannot have its type.
+    pub fn run<'f>(
+        &'f self,
+        facts: &'f Facts<'_>,
+        memory: &mut Memory,
+        trace: Option<&Trace>,
+    ) -> Result<Claims<'f>, Failure> {
+        let mut claims: Claims<'f> = Vec::with_capacity(self.claims.len());
+        for include in &self.includes {
+            include.copy(facts, &mut claims)?;
+        }
+        for claim in &self.claims {
+            let fail = |cause| Failure { claim: claim.name.clone(), cause };
+            let taken = claim.value.take(facts, memory).map_err(|failure| fail(Cause::Value(failure)))?;
+            let (value, from) = match taken {
+                Some(taken) => (Some(claim.fit(taken.value).map_err(|why| fail(Cause::Type(why)))?), taken.from),
+                None => (None, "absent"),
+            };
+            if let Some(trace) = trace {
+                let value = value.as_ref().map(ToString::to_string);
+                trace.add(Step::Claim { name: claim.name.clone(), value, from: from.to_owned() });
+            }
+            match value {
+                Some(value) => claim.put(value, &mut claims).map_err(|why| fail(Cause::Type(why)))?,
+                None if claim.required => return Err(fail(Cause::Missing)),
+                None => {}
+            }
+        }
+        Ok(claims)
+    }
+
+    /// What a script made of the claims, in the order of the rule; new ones follow by name.
+    ///
+    /// # Errors
+    /// The first that cannot have its type.
+    pub fn reread<'f>(&'f self, before: &Claims<'_>, mut after: Map<String, Value>) -> Result<Claims<'f>, Failure> {
+        let mut claims: Claims<'f> = Vec::with_capacity(after.len());
+        for (name, _) in before {
+            if let Some(value) = after.remove(&**name) {
+                claims.push((Cow::Owned(name.to_string()), Cow::Owned(value)));
+            }
+        }
+        claims.extend(after.into_iter().map(|(name, value)| (Cow::Owned(name), Cow::Owned(value))));
+        claims.retain(|(_, value)| !value.is_null());
+        for (name, value) in &mut claims {
+            let kind = self.claims.iter().find(|claim| claim.name == **name).and_then(|claim| claim.kind);
+            let kind = kind.or_else(|| kinds::of_standard_claim(name));
+            let taken = std::mem::take(value);
+            let fit = match kind {
+                Some(kind) => kind.convert(taken),
+                None => kinds::flat(taken),
+            };
+            *value = fit.map_err(|why| Failure { claim: name.to_string(), cause: Cause::Type(why) })?;
+        }
+        Ok(claims)
+    }
+
+    /// Makes sure that the claims say who the user is.
+    ///
+    /// # Errors
+    /// When the identifying claim is absent, or is a word for nobody.
+    pub fn identify(&self, claims: &Claims<'_>) -> Result<(), Failure> {
+        let fail = |cause| Err(Failure { claim: self.subject.clone(), cause });
+        match claims.iter().find(|(name, _)| *name == self.subject).map(|(_, value)| &**value) {
+            None => fail(Cause::Missing),
+            Some(Value::String(text)) if is_nobody(text) => fail(Cause::NoSubject),
+            Some(Value::Number(number)) if number.as_str() == "0" => fail(Cause::NoSubject),
+            Some(Value::String(_) | Value::Number(_)) => Ok(()),
+            Some(_) => fail(Cause::Type("it is neither text nor a number, and it identifies the user")),
+        }
+    }
+}
+
+/// Texts that providers, libraries and templates write where there is no id.
+fn is_nobody(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty()
+        || ["0", "null", "undefined", "none", "nil", "nan"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+impl Claim {
+    fn fit<'v>(&self, value: Found<'v>) -> Result<Found<'v>, &'static str> {
+        match self.kind {
+            _ if self.flatten.is_some() && value.is_object() => Ok(value),
+            Some(kind) => kind.convert(value),
+            None => kinds::flat(value),
+        }
+    }
+
+    fn put<'f>(&'f self, value: Found<'f>, claims: &mut Claims<'f>) -> Result<(), &'static str> {
+        match (&self.flatten, &*value) {
+            (Some(separator), Value::Object(_)) => flatten(&self.name, &value, separator, claims, 0),
+            _ => {
+                set(claims, Cow::Borrowed(&self.name), value);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Include {
+    fn copy<'f>(&'f self, facts: &'f Facts<'_>, claims: &mut Claims<'f>) -> Result<(), Failure> {
+        let fail = |claim: &str, cause| Failure { claim: claim.to_owned(), cause };
+        let object = self.path.first(facts).map_err(|failure| fail("include", Cause::Value(failure)))?;
+        let Some(Value::Object(members)) = object.as_deref() else { return Ok(()) };
+        for (name, value) in members {
+            let wanted = self.only.as_ref().is_none_or(|only| only.contains(name)) && !self.except.contains(name);
+            if !wanted || value.is_null() {
+                continue;
+            }
+            let value = Cow::Owned(value.clone());
+            let put = match (&self.flatten, &value) {
+                (Some(separator), Cow::Owned(Value::Object(_))) => flatten(name, &value, separator, claims, 0),
+                _ => {
+                    let fit = match kinds::of_standard_claim(name) {
+                        Some(kind) => kind.convert(value),
+                        None => kinds::flat(value),
+                    };
+                    fit.map(|value| set(claims, Cow::Owned(name.clone()), value))
+                }
+            };
+            put.map_err(|why| fail(name, Cause::Type(why)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns `{a: {b: 1}}` into `a_b`.
+fn flatten(
+    prefix: &str,
+    value: &Value,
+    separator: &str,
+    claims: &mut Claims<'_>,
+    depth: usize,
+) -> Result<(), &'static str> {
+    /// Deeper than any profile; a claim name grows with each level.
+    const MAX_DEPTH: usize = 8;
+    if depth > MAX_DEPTH {
+        return Err("it is nested too deep to be flattened");
+    }
+    match value {
+        Value::Null => Ok(()),
+        Value::Object(members) => members.iter().try_for_each(|(name, value)| {
+            flatten(&format!("{prefix}{separator}{name}"), value, separator, claims, depth + 1)
+        }),
+        _ => {
+            let value = kinds::flat(Cow::Borrowed(value))?.into_owned();
+            set(claims, Cow::Owned(prefix.to_owned()), Cow::Owned(value));
+            Ok(())
+        }
+    }
+}
+
+/// Sets a claim; one that is there already keeps its place.
+fn set<'f>(claims: &mut Claims<'f>, name: Cow<'f, str>, value: Found<'f>) {
+    match claims.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = value,
+        None => claims.push((name, value)),
+    }
+}
+
+impl Cause {
+    /// What happened, for logs and traces: never the claim's value.
+    pub fn words(&self) -> String {
+        match self {
+            Cause::Missing => "it is required and absent".into(),
+            Cause::NoSubject => "it identifies the user, and its value is empty, zero or a word for nothing".into(),
+            Cause::Type(why) => (*why).into(),
+            Cause::Value(failure) => failure.words(),
+        }
+    }
+}

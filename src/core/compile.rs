@@ -1,0 +1,198 @@
+//! From a rule as written to a rule that runs: each step compiles its part, and all
+//! problems are kept.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::HeaderName;
+use serde_json::{Map, Value};
+
+use super::{
+    calls, claims,
+    facts::Root,
+    host::{Host, SecretSource},
+    message::Secret,
+    problem::{Code, Place, Problem, Problems, Source, did_you_mean},
+    require,
+    rule::{self, Key, Rule, is_rule_name},
+    script,
+    value::{Engine, Known},
+};
+
+/// A rule that is ready to answer requests. Nothing in it is text to be parsed.
+#[derive(Debug)]
+pub struct CompiledRule {
+    name: String,
+    pub(super) vars: Value,
+    pub(super) headers: Vec<HeaderName>,
+    pub(super) query: Vec<String>,
+    /// Something in the rule reads `request`.
+    pub(super) reads_request: bool,
+    pub(super) calls: calls::Plan,
+    pub(super) require: require::Plan,
+    pub(super) claims: claims::Plan,
+    pub(super) script: Option<script::Plan>,
+}
+
+impl CompiledRule {
+    /// The name, which is also its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Compiles rules. One compiler, with one script engine, serves all rules of a process.
+#[derive(Debug)]
+pub struct Compiler {
+    engine: Arc<Engine>,
+}
+
+impl Compiler {
+    /// A compiler for rules that run on hosts of this kind.
+    pub fn new<H: Host>() -> Self {
+        Compiler { engine: Arc::new(Engine::new(H::clock)) }
+    }
+
+    /// Compiles one rule. `vars` are the operator's values for `[vars]`.
+    ///
+    /// The rule is there exactly if no problem is an error.
+    pub fn compile<H: Host>(
+        &self,
+        name: &str,
+        source: &Arc<Source>,
+        vars: &Map<String, Value>,
+        host: &H,
+    ) -> (Option<CompiledRule>, Problems) {
+        let mut problems = Problems::default();
+        let compiled = rule::read(source, &mut problems).and_then(|rule| {
+            check_name(name, source, &mut problems);
+            self.steps(name, &rule, vars, host, &mut problems)
+        });
+        (compiled.filter(|_| !problems.refuse()), problems)
+    }
+
+    fn steps<H: Host>(
+        &self,
+        name: &str,
+        rule: &Rule,
+        vars: &Map<String, Value>,
+        host: &H,
+        problems: &mut Problems,
+    ) -> Option<CompiledRule> {
+        let vars = merge(rule, vars, problems);
+        let secrets = resolve(rule, host, problems);
+        let calls: Vec<_> = rule.calls.iter().map(|call| call.name.name.clone()).collect();
+        let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
+        let known =
+            Known { calls: &calls, vars: &vars, secrets: &secrets, secret_names: &secret_names, engine: &self.engine };
+        let calls = calls::compile(&rule.source, &rule.calls, &known, problems);
+        let require = require::compile(rule, &known, problems);
+        let claims = claims::compile(rule, &known, problems);
+        let script = script::compile(rule, |file| host.script(file), &known, problems);
+        let headers = listed_headers(rule, problems);
+        let (mut calls, require, claims, script) = (calls?, require?, claims?, script?);
+        calls.keep(&require.mentions());
+        calls.keep(&claims.mentions());
+        if let Some(script) = &script {
+            calls.keep(script.mentions());
+        }
+        let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
+            .iter()
+            .chain(script.as_ref().map(script::Plan::mentions))
+            .any(|mentions| mentions.paths.iter().any(|(root, _)| *root == Root::Request));
+        let query = rule.request_query.iter().map(|text| text.value.clone()).collect();
+        Some(CompiledRule {
+            name: name.to_owned(),
+            vars,
+            headers,
+            query,
+            reads_request,
+            calls,
+            require,
+            claims,
+            script,
+        })
+    }
+}
+
+fn check_name(name: &str, source: &Arc<Source>, problems: &mut Problems) {
+    if !is_rule_name(name) {
+        let place = Place { source: source.clone(), span: 0..0 };
+        let problem = Problem::new(Code::BadName, place, format!("`{name}` cannot be the name of a rule"))
+            .help("the file name is the path: lower-case letters, digits, `-` and `_`, at most 64");
+        problems.add(problem);
+    }
+}
+
+/// The rule's vars, with the operator's values. A value for a var that the rule does not have is a
+/// problem: it is a typing error more often than not, and would be lost in silence.
+fn merge(rule: &Rule, given: &Map<String, Value>, problems: &mut Problems) -> Value {
+    let mut vars: Map<String, Value> = rule.vars.iter().map(|(key, value)| (key.name.clone(), value.clone())).collect();
+    for (name, value) in given {
+        match vars.get_mut(name) {
+            Some(var) => *var = value.clone(),
+            None => {
+                let known = rule.vars.iter().map(|(key, _)| key.name.as_str());
+                let problem = Problem::new(
+                    Code::UnknownName,
+                    start(rule),
+                    format!("the settings give a var `{name}`, which the rule does not have"),
+                )
+                .help(did_you_mean(name, known));
+                problems.add(problem);
+            }
+        }
+    }
+    Value::Object(vars)
+}
+
+fn start(rule: &Rule) -> Place {
+    Place { source: rule.source.clone(), span: 0..0 }
+}
+
+fn resolve<H: Host>(rule: &Rule, host: &H, problems: &mut Problems) -> BTreeMap<String, Secret> {
+    let mut secrets = BTreeMap::new();
+    for (key, source) in &rule.secrets {
+        match host.secret(source) {
+            Ok(secret) => {
+                secrets.insert(key.name.clone(), secret);
+            }
+            Err(why) => problems.add(missing_secret(rule, key, source, &why)),
+        }
+    }
+    secrets
+}
+
+fn missing_secret(rule: &Rule, key: &Key, source: &SecretSource, why: &str) -> Problem {
+    let help = match source {
+        SecretSource::Env(name) => format!("set the environment variable {name}"),
+        SecretSource::File(path) => format!("put the secret into the file {path}"),
+    };
+    Problem::new(
+        Code::MissingSecret,
+        rule::place(&rule.source, &key.span),
+        format!("the secret `{}` is missing", key.name),
+    )
+    .label(why)
+    .help(help)
+}
+
+/// The caller's headers that the document shows. Those that carry credentials are never among them.
+fn listed_headers(rule: &Rule, problems: &mut Problems) -> Vec<HeaderName> {
+    const PRIVATE: [&str; 5] = ["authorization", "cookie", "dpop", "proxy-authorization", "set-cookie"];
+    let mut headers = Vec::new();
+    for text in &rule.request_headers {
+        let place = rule::place(&rule.source, &text.span);
+        match HeaderName::try_from(text.value.as_str()) {
+            Ok(name) if PRIVATE.contains(&name.as_str()) => problems.add(
+                Problem::new(Code::NotHere, place, format!("the header `{name}` is not in the document"))
+                    .help("it carries credentials, which must not reach claims"),
+            ),
+            Ok(name) => headers.push(name),
+            Err(_) => problems.add(
+                Problem::new(Code::BadHeader, place, format!("not a header name: `{}`", text.value))
+                    .help("letters, digits and `-`"),
+            ),
+        }
+    }
+    headers
+}

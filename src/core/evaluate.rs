@@ -1,0 +1,152 @@
+//! The flow of one request.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    calls::{self, Summary},
+    compile::CompiledRule,
+    facts::Facts,
+    host::Host,
+    message::{Request, Response},
+    response::{self, Failure},
+    route::Routes,
+    token::{self, Token},
+    trace::{Step, Trace},
+    value::Memory,
+};
+
+/// How requests are received; the host's settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reception {
+    /// A token in the query is accepted (RFC 6750, section 2.3, advises against it).
+    pub query_token: bool,
+}
+
+/// An answer, and what the log says of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer.
+    pub response: Response,
+    /// Why there are no claims.
+    pub failure: Option<Failure>,
+    /// What the calls came to.
+    pub calls: Summary,
+}
+
+/// Answers a request from the rule at its path.
+pub async fn answer<H: Host>(
+    routes: &Routes<CompiledRule>,
+    request: &Request,
+    request_id: &str,
+    reception: Reception,
+    host: &H,
+) -> Outcome {
+    let method = request.method();
+    let Some(rule) = routes.find(request.uri().path()) else { return refuse(Failure::NoRule, request_id) };
+    if method == http::Method::OPTIONS {
+        return Outcome { response: response::options(), failure: None, calls: Summary::default() };
+    }
+    if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
+        return refuse(Failure::Method, request_id);
+    }
+    evaluate(rule, request, request_id, reception, host, None).await
+}
+
+/// Answers a request from one rule; the steps are noted if somebody looks on.
+pub async fn evaluate<H: Host>(
+    rule: &CompiledRule,
+    request: &Request,
+    request_id: &str,
+    reception: Reception,
+    host: &H,
+    trace: Option<&Trace>,
+) -> Outcome {
+    let mut calls = Summary::default();
+    match steps(rule, request, reception, host, trace, &mut calls).await {
+        Ok(response) => Outcome { response, failure: None, calls },
+        Err(failure) => Outcome { response: failure.response(request_id), failure: Some(failure), calls },
+    }
+}
+
+async fn steps<H: Host>(
+    rule: &CompiledRule,
+    request: &Request,
+    reception: Reception,
+    host: &H,
+    trace: Option<&Trace>,
+    calls: &mut Summary,
+) -> Result<Response, Failure> {
+    let token = Token::receive(request, reception.query_token)?;
+    let mut facts = Facts::new(rule.calls.len(), &rule.vars, describe(rule, request));
+    let mut memory = Memory::default();
+    let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
+    let round = calls::Round { token: &token, host, trace, began };
+    *calls = calls::run(&rule.calls, &mut facts, &mut memory, &round).await?;
+    rule.require.run(&facts, &mut memory, trace)?;
+    let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
+    if let Some(script) = &rule.script {
+        let changed = script.run(&facts, &mut memory, &claims)?;
+        claims = rule.claims.reread(&claims, changed)?;
+        note(trace, || format!("script: {} claims afterwards", claims.len()));
+    }
+    rule.claims.identify(&claims)?;
+    Ok(response::claims(&claims))
+}
+
+fn note(trace: Option<&Trace>, words: impl FnOnce() -> String) {
+    if let Some(trace) = trace {
+        trace.add(Step::Note(words()));
+    }
+}
+
+/// `request` in the document, if the rule reads it.
+fn describe(rule: &CompiledRule, request: &Request) -> Value {
+    if !rule.reads_request {
+        return Value::Null;
+    }
+    let headers: Map<String, Value> = rule
+        .headers
+        .iter()
+        .filter_map(|name| Some((name.to_string(), Value::from(request.headers().get(name)?.to_str().ok()?))))
+        .collect();
+    let sent = request.uri().query().unwrap_or_default();
+    let query: Map<String, Value> = url::form_urlencoded::parse(sent.as_bytes())
+        .filter(|(name, _)| name != "access_token" && rule.query.iter().any(|listed| listed == name))
+        .map(|(name, value)| (name.into_owned(), Value::from(value)))
+        .collect();
+    json!({ "method": request.method().as_str(), "rule": rule.name(), "headers": headers, "query": query })
+}
+
+fn refuse(failure: Failure, request_id: &str) -> Outcome {
+    Outcome { response: failure.response(request_id), failure: Some(failure), calls: Summary::default() }
+}
+
+impl From<token::Failure> for Failure {
+    fn from(failure: token::Failure) -> Self {
+        Failure::Token(failure)
+    }
+}
+
+impl From<calls::Failure> for Failure {
+    fn from(failure: calls::Failure) -> Self {
+        Failure::Call(failure)
+    }
+}
+
+impl From<super::require::Failure> for Failure {
+    fn from(failure: super::require::Failure) -> Self {
+        Failure::Require(failure)
+    }
+}
+
+impl From<super::claims::Failure> for Failure {
+    fn from(failure: super::claims::Failure) -> Self {
+        Failure::Claims(failure)
+    }
+}
+
+impl From<super::script::Failure> for Failure {
+    fn from(failure: super::script::Failure) -> Self {
+        Failure::Script(failure)
+    }
+}

@@ -1,0 +1,76 @@
+//! Requests and answers as plain data, in the types of the `http` crate.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+/// What reached us from an auth server: the body is read whole, and bounded, by the host.
+pub type Request = http::Request<Bytes>;
+
+/// What we answer.
+pub type Response = http::Response<Bytes>;
+
+/// One request to an upstream.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The whole address. Its origin was fixed when the rule was loaded.
+    pub url: Url,
+    /// All headers; values that hold credentials are marked sensitive.
+    pub headers: HeaderMap,
+    /// The body, empty for none.
+    pub body: Bytes,
+    /// The limit of this call; without one the host's own limit holds.
+    pub timeout: Option<Duration>,
+}
+
+/// An upstream's answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body, decompressed.
+    pub body: Bytes,
+}
+
+/// Why there is no answer from an upstream.
+///
+/// The texts are for logs: they name what failed, never a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// The call's limit or the request's deadline was spent.
+    Timeout,
+    /// No connection: refused, unknown host, TLS failure.
+    Connect(String),
+    /// The body is larger than this many bytes.
+    TooLarge(usize),
+    /// The connection broke before the answer was complete, or it was not HTTP.
+    Broken(String),
+}
+
+/// A value that must never be printed: a caller's token, an API key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<Box<str>>) -> Self {
+        Secret(value.into())
+    }
+
+    /// The value itself, for the one place where it must stand.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}

@@ -1,0 +1,45 @@
+//! The pure core: rules in, answers out. It has no clock, socket, file or environment
+//! of its own, and reaches the world through [`Host`] alone.
+
+// What a request meets, in this order.
+mod route;
+
+mod token;
+
+mod calls;
+
+mod require;
+
+mod claims;
+
+mod script;
+
+mod response;
+
+// The words that the steps share.
+mod denial;
+mod facts;
+mod host;
+mod message;
+pub mod problem;
+mod trace;
+
+// What a rule says, and how it says a value.
+mod rule;
+mod value;
+
+// The whole.
+mod compile;
+mod evaluate;
+
+pub use self::{
+    calls::Summary,
+    compile::{CompiledRule, Compiler},
+    evaluate::{Outcome, Reception, answer, evaluate},
+    host::{Host, SecretSource},
+    message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    response::{Blame, Failure},
+    route::Routes,
+    rule::{MAX_SOURCE, is_rule_name},
+    trace::{Step, Trace},
+};

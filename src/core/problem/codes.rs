@@ -1,0 +1,137 @@
+//! Every kind of problem, with a code that keeps its meaning for good.
+//!
+//! The first digit says which part of the rule it is about: 1 text, 2 names,
+//! 3 JSONPath, 4 expressions and scripts, 5 calls, 6 claims.
+
+use super::Severity;
+
+/// A kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// The file is not TOML.
+    NotToml,
+    /// A key that the rule language does not have.
+    UnknownKey,
+    /// A value of another type than the key takes.
+    WrongType,
+    /// A key that must be there is not.
+    MissingKey,
+    /// A value of the right type that is not among the allowed ones.
+    BadValue,
+    /// Keys that exclude each other.
+    Conflict,
+    /// The rule or the script is larger than the bound.
+    TooLarge,
+    /// A name with characters that names may not have, or one that is taken.
+    BadName,
+    /// A name that nothing in the rule declares.
+    UnknownName,
+    /// A name that stands for something which is not offered here.
+    NotHere,
+    /// A secret that could not be resolved.
+    MissingSecret,
+    /// A script file that could not be read.
+    MissingFile,
+    /// Not a JSONPath of RFC 9535.
+    BadPath,
+    /// A JSONPath that this engine would answer wrongly, refused instead.
+    UnsafePath,
+    /// A path that may select several nodes, and does not say which are meant.
+    SeveralNodes,
+    /// A Rhai expression or script that does not compile.
+    BadScript,
+    /// A `${` without its `}`.
+    BadTemplate,
+    /// A URL that is not one, or whose origin is not fixed by the rule.
+    BadUrl,
+    /// Calls that wait for one another.
+    Cycle,
+    /// A header that may not be set, or a value that no header can have.
+    BadHeader,
+    /// A plain string where a value is meant.
+    PlainText,
+    /// No claim says who the user is.
+    NoSubject,
+    /// A claim that can never be flat.
+    Nested,
+}
+
+impl Code {
+    /// All codes, in the order of their numbers.
+    pub const ALL: [Code; 23] = [
+        Code::NotToml,
+        Code::UnknownKey,
+        Code::WrongType,
+        Code::MissingKey,
+        Code::BadValue,
+        Code::Conflict,
+        Code::TooLarge,
+        Code::BadName,
+        Code::UnknownName,
+        Code::NotHere,
+        Code::MissingSecret,
+        Code::MissingFile,
+        Code::BadPath,
+        Code::UnsafePath,
+        Code::SeveralNodes,
+        Code::BadScript,
+        Code::BadTemplate,
+        Code::BadUrl,
+        Code::Cycle,
+        Code::BadHeader,
+        Code::PlainText,
+        Code::NoSubject,
+        Code::Nested,
+    ];
+
+    /// The code as it is printed.
+    pub fn id(self) -> &'static str {
+        match self {
+            Code::NotToml => "CS1001",
+            Code::UnknownKey => "CS1002",
+            Code::WrongType => "CS1003",
+            Code::MissingKey => "CS1004",
+            Code::BadValue => "CS1005",
+            Code::Conflict => "CS1006",
+            Code::TooLarge => "CS1007",
+            Code::BadName => "CS2001",
+            Code::UnknownName => "CS2002",
+            Code::NotHere => "CS2003",
+            Code::MissingSecret => "CS2004",
+            Code::MissingFile => "CS2005",
+            Code::BadPath => "CS3001",
+            Code::UnsafePath => "CS3002",
+            Code::SeveralNodes => "CS3003",
+            Code::BadScript => "CS4001",
+            Code::BadTemplate => "CS4002",
+            Code::BadUrl => "CS5001",
+            Code::Cycle => "CS5002",
+            Code::BadHeader => "CS5003",
+            Code::PlainText => "CS6001",
+            Code::NoSubject => "CS6002",
+            Code::Nested => "CS6003",
+        }
+    }
+
+    /// How bad it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Code::SeveralNodes => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_whole_and_in_order() {
+        let ids: Vec<_> = Code::ALL.iter().map(|code| code.id()).collect();
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(ids, sorted);
+    }
+}

@@ -1,0 +1,74 @@
+//! The guards: all must hold, or the answer is the error that the guard names.
+
+use super::{
+    denial::Denial,
+    facts::Facts,
+    problem::Problems,
+    rule::{self, Rule},
+    trace::{Step, Trace},
+    value::{self, Expression, Known, Memory, Mentions, Offer, Spot},
+};
+
+/// All guards of a rule, in order.
+#[derive(Debug, Default)]
+pub struct Plan {
+    guards: Vec<Guard>,
+}
+
+#[derive(Debug)]
+struct Guard {
+    that: Expression,
+    denial: Denial,
+    reason: String,
+}
+
+/// A guard that does not hold, or could not be asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// It does not hold.
+    Denied(Denial, String),
+    /// Its expression failed.
+    Value(value::Failure),
+}
+
+/// Compiles `[[require]]`. `None` if there was a problem.
+pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
+    let mut guards = Vec::new();
+    for guard in &rule.require {
+        let spot = Spot::text(&rule.source, &guard.that);
+        let that = Expression::compile(&spot, &guard.that.value, Offer::Document, known, problems);
+        let denial = rule::denial(&rule.source, &guard.error, problems);
+        if let (Some(that), Some(denial)) = (that, denial) {
+            let reason = guard.reason.as_ref().map_or(denial.reason(), |reason| &reason.value).to_owned();
+            guards.push(Guard { that, denial, reason });
+        }
+    }
+    (guards.len() == rule.require.len()).then_some(Plan { guards })
+}
+
+impl Plan {
+    /// What the guards read.
+    pub fn mentions(&self) -> Mentions {
+        let mut mentions = Mentions::default();
+        self.guards.iter().for_each(|guard| guard.that.mentions(&mut mentions));
+        mentions
+    }
+
+    /// Asks the guards in order.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn run(&self, facts: &Facts<'_>, memory: &mut Memory, trace: Option<&Trace>) -> Result<(), Failure> {
+        for guard in &self.guards {
+            let holds = guard.that.holds(facts, memory).map_err(Failure::Value)?;
+            if let Some(trace) = trace {
+                let verdict = if holds { "holds" } else { "does not hold" };
+                trace.add(Step::Note(format!("require `{}` {verdict}", guard.that.text())));
+            }
+            if !holds {
+                return Err(Failure::Denied(guard.denial, guard.reason.clone()));
+            }
+        }
+        Ok(())
+    }
+}

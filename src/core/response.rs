@@ -1,0 +1,268 @@
+//! Claims or a failure become the answer. The only place that knows what a client sees.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::ser::{SerializeMap, Serializer};
+
+use super::{
+    calls::{self, Cause},
+    claims::{self, Claims},
+    denial::Denial,
+    message::{FetchError, Response},
+    require, script, token,
+};
+
+/// Everything that can end a request without claims.
+#[derive(Debug)]
+pub enum Failure {
+    /// No usable token.
+    Token(token::Failure),
+    /// A call failed.
+    Call(calls::Failure),
+    /// A guard does not hold.
+    Require(require::Failure),
+    /// A claim cannot be made.
+    Claims(claims::Failure),
+    /// The script failed or rejected the request.
+    Script(script::Failure),
+    /// The time for the whole request is spent.
+    Deadline,
+    /// More requests are on their way than the settings allow.
+    Overload,
+    /// The request's body is larger than the settings allow.
+    RequestTooLarge,
+    /// No rule has this path.
+    NoRule,
+    /// A method that the endpoint does not have.
+    Method,
+    /// The request could not be read to its end.
+    Unreadable,
+}
+
+/// Who has to look at a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller: its token or its request.
+    Caller,
+    /// The upstream, or the way to it.
+    Upstream,
+    /// The rule, its settings or its secrets.
+    Us,
+}
+
+/// The methods of every endpoint.
+pub const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// Seconds after which it is worth to ask again, where the upstream does not say.
+const RETRY_SECONDS: u64 = 1;
+/// The longest wait that is passed on from an upstream, in seconds.
+const MAX_RETRY_SECONDS: u64 = 3600;
+
+/// How a failure looks from outside.
+struct Outward<'a> {
+    status: StatusCode,
+    error: &'static str,
+    description: &'a str,
+    /// `WWW-Authenticate` carries the error (RFC 6750, section 3).
+    challenge: bool,
+    retry_after: Option<u64>,
+}
+
+impl Failure {
+    fn outward(&self) -> Outward<'_> {
+        use StatusCode as S;
+        let plain =
+            |status, error, description| Outward { status, error, description, challenge: false, retry_after: None };
+        let challenge = |status, error, description| Outward { challenge: true, ..plain(status, error, description) };
+        match self {
+            Failure::Token(token::Failure::Missing) => challenge(S::UNAUTHORIZED, "", ""),
+            Failure::Token(token::Failure::Malformed) => {
+                challenge(S::BAD_REQUEST, "invalid_request", "the access token is malformed")
+            }
+            Failure::Token(token::Failure::Twice) => {
+                challenge(S::BAD_REQUEST, "invalid_request", "more than one access token was sent")
+            }
+            Failure::Token(token::Failure::InQuery) => challenge(
+                S::BAD_REQUEST,
+                "invalid_request",
+                "an access token in the query is not accepted here: send it in the Authorization header",
+            ),
+            Failure::Token(token::Failure::Bound) => challenge(
+                S::BAD_REQUEST,
+                "invalid_request",
+                "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
+            ),
+            Failure::Call(failure) => failure.cause.outward(),
+            Failure::Require(require::Failure::Denied(denial, reason)) => denied(*denial, reason),
+            Failure::Script(script::Failure::Denied(denial, reason)) => denied(*denial, reason),
+            Failure::Require(require::Failure::Value(_))
+            | Failure::Claims(_)
+            | Failure::Script(script::Failure::Value(_)) => plain(
+                S::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "the answer of the provider could not be turned into claims",
+            ),
+            Failure::Deadline => plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time"),
+            Failure::Overload => Outward {
+                retry_after: Some(RETRY_SECONDS),
+                ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "too many requests are on their way")
+            },
+            Failure::RequestTooLarge => plain(S::PAYLOAD_TOO_LARGE, "invalid_request", "the request body is too large"),
+            Failure::NoRule => plain(S::NOT_FOUND, "not_found", "nothing is here"),
+            Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
+            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request broke off"),
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.outward().status
+    }
+
+    /// Who has to look at it.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Failure::Call(failure) => match failure.cause {
+                Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
+                Cause::OurCredentials(_) | Cause::Incomplete(_) | Cause::Value(_) => Blame::Us,
+                Cause::RateLimited(_) | Cause::Status(_) | Cause::Fetch(_) | Cause::Body(_) | Cause::Redirect(_) => {
+                    Blame::Upstream
+                }
+            },
+            Failure::Require(require::Failure::Denied(..)) | Failure::Script(script::Failure::Denied(..)) => {
+                Blame::Caller
+            }
+            Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) => Blame::Us,
+            Failure::Deadline => Blame::Upstream,
+            Failure::Token(_)
+            | Failure::Overload
+            | Failure::RequestTooLarge
+            | Failure::NoRule
+            | Failure::Method
+            | Failure::Unreadable => Blame::Caller,
+        }
+    }
+
+    /// What happened, for the log: the call, claim or line, and never a token, secret or value.
+    pub fn words(&self) -> String {
+        match self {
+            Failure::Token(token::Failure::Missing) => "no token".into(),
+            Failure::Call(failure) => format!("call {}: {}", failure.call, failure.cause.words()),
+            Failure::Require(require::Failure::Denied(denial, reason)) => {
+                format!("require: {}: {reason}", denial.code())
+            }
+            Failure::Require(require::Failure::Value(failure)) => format!("require: {}", failure.words()),
+            Failure::Claims(failure) => format!("claim {}: {}", failure.claim, failure.cause.words()),
+            Failure::Script(script::Failure::Denied(denial, _)) => format!("script: {}", denial.code()),
+            Failure::Script(script::Failure::Value(failure)) => format!("script: {}", failure.words()),
+            other => other.outward().description.to_owned(),
+        }
+    }
+
+    /// The answer. `request_id` stands in its body, to be found in the log.
+    pub fn response(&self, request_id: &str) -> Response {
+        let outward = self.outward();
+        let mut response = if outward.error.is_empty() {
+            Response::new(Bytes::new())
+        } else {
+            let body = serde_json::json!({
+                "error": outward.error,
+                "error_description": outward.description,
+                "request_id": request_id,
+            });
+            json(body.to_string())
+        };
+        *response.status_mut() = outward.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if outward.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge(outward.error, outward.description));
+        }
+        if let Some(seconds) = outward.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.min(MAX_RETRY_SECONDS)));
+        }
+        if matches!(self, Failure::Method) {
+            headers.insert(header::ALLOW, ALLOW);
+        }
+        response
+    }
+}
+
+impl Cause {
+    fn outward(&self) -> Outward<'_> {
+        use StatusCode as S;
+        let plain =
+            |status, error, description| Outward { status, error, description, challenge: false, retry_after: None };
+        match self {
+            Cause::Unauthorized => denied(Denial::InvalidToken, Denial::InvalidToken.reason()),
+            Cause::Forbidden => denied(Denial::InsufficientScope, Denial::InsufficientScope.reason()),
+            Cause::Denied(denial, reason) => denied(*denial, reason),
+            Cause::RateLimited(seconds) => Outward {
+                retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
+                ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the provider limits the rate of requests")
+            },
+            Cause::Fetch(FetchError::Timeout) => {
+                plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
+            }
+            Cause::OurCredentials(_) | Cause::Status(_) | Cause::Fetch(_) | Cause::Body(_) | Cause::Redirect(_) => {
+                plain(S::BAD_GATEWAY, "server_error", "the provider gave no usable answer")
+            }
+            Cause::Incomplete(_) | Cause::Value(_) => {
+                plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
+            }
+        }
+    }
+}
+
+fn denied(denial: Denial, reason: &str) -> Outward<'_> {
+    Outward {
+        status: denial.status(),
+        error: denial.code(),
+        description: reason,
+        challenge: denial != Denial::TemporarilyUnavailable,
+        retry_after: (denial == Denial::TemporarilyUnavailable).then_some(RETRY_SECONDS),
+    }
+}
+
+/// `WWW-Authenticate` (RFC 6750, section 3). Without an error the caller sent no token at all.
+fn challenge(error: &str, description: &str) -> HeaderValue {
+    if error.is_empty() {
+        return HeaderValue::from_static("Bearer");
+    }
+    // RFC 6750 allows %x20-21 / %x23-5B / %x5D-7E in a description.
+    let sound = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+    let description: String = description.chars().map(|c| if sound(c) { c } else { '?' }).collect();
+    HeaderValue::try_from(format!("Bearer error=\"{error}\", error_description=\"{description}\""))
+        .unwrap_or(HeaderValue::from_static("Bearer"))
+}
+
+/// The answer with the claims, in their order.
+pub fn claims(claims: &Claims<'_>) -> Response {
+    let mut body = Vec::with_capacity(256);
+    let mut serializer = serde_json::Serializer::new(&mut body);
+    let written = serializer.serialize_map(Some(claims.len())).and_then(|mut map| {
+        for (name, value) in claims {
+            map.serialize_entry(&**name, &**value)?;
+        }
+        SerializeMap::end(map)
+    });
+    written.expect("writing JSON values with text keys into memory does not fail");
+    let mut response = json(body);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// The answer to `OPTIONS`.
+pub fn options() -> Response {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, ALLOW);
+    response
+}
+
+fn json(body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

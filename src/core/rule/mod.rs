@@ -1,0 +1,276 @@
+//! What a rule *says*: the file as written, with the place of everything in it.
+//!
+//! Nothing here runs, and nothing here is resolved: [`read`] checks that each key
+//! exists and has the right type, and leaves the meaning to the steps.
+
+mod calls;
+mod names;
+mod text;
+mod values;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use toml::de::DeTable;
+
+pub use calls::{Auth, Body, Call, FailWhen, JsonBody, TokenPlace};
+pub use names::{is_claim_name, is_rule_name, is_variable_name};
+pub use text::{Key, Text};
+pub use values::{Options, Selection, Written};
+
+use self::text::{Fields, Reader};
+use super::{
+    denial::Denial,
+    host::SecretSource,
+    problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean},
+};
+
+/// The longest rule file or script that is read, in bytes.
+pub const MAX_SOURCE: usize = 256 * 1024;
+
+/// A rule file as written.
+#[derive(Debug)]
+pub struct Rule {
+    /// The text it was read from.
+    pub source: Arc<Source>,
+    /// What it is for, in the author's words.
+    pub description: Option<Text>,
+    /// Where the provider documents its answers.
+    pub docs: Option<Text>,
+    /// The claim that identifies the user; `sub` without one.
+    pub subject: Option<Text>,
+    /// Knobs with their defaults.
+    pub vars: Vec<(Key, Value)>,
+    /// Where secrets come from.
+    pub secrets: Vec<(Key, SecretSource)>,
+    /// Headers of the caller's request that the document shows.
+    pub request_headers: Vec<Text>,
+    /// Query parameters of the caller's request that the document shows.
+    pub request_query: Vec<Text>,
+    /// The calls, in the order of the file.
+    pub calls: Vec<Call>,
+    /// Objects whose members become claims.
+    pub include: Vec<Include>,
+    /// The claims, in the order of the file.
+    pub claims: Vec<(Key, Written)>,
+    /// The guards.
+    pub require: Vec<Require>,
+    /// The last word.
+    pub script: Option<Script>,
+}
+
+/// `include`: copies the members of an object as claims.
+#[derive(Debug)]
+pub struct Include {
+    /// The object.
+    pub path: Text,
+    /// Only these members.
+    pub only: Option<Vec<Text>>,
+    /// All but these.
+    pub except: Vec<Text>,
+    /// The separator that joins the names of nested members.
+    pub flatten: Option<Text>,
+}
+
+/// `[[require]]`: what must hold, and what is answered otherwise.
+#[derive(Debug)]
+pub struct Require {
+    /// A Rhai expression.
+    pub that: Text,
+    /// The error code to answer.
+    pub error: Text,
+    /// What the caller is told.
+    pub reason: Option<Text>,
+}
+
+/// `[script]`: inline, or a file beside the rule.
+#[derive(Debug)]
+pub enum Script {
+    /// The text in the rule file.
+    Inline(Text),
+    /// The name of a file in the same folder.
+    File(Text),
+}
+
+/// Reads a rule. Gives what could be understood, and adds all that could not to `problems`.
+pub fn read(source: &Arc<Source>, problems: &mut Problems) -> Option<Rule> {
+    if source.text.len() > MAX_SOURCE {
+        let place = Place { source: source.clone(), span: 0..0 };
+        problems.add(
+            Problem::new(Code::TooLarge, place, format!("the file has {} bytes", source.text.len()))
+                .help(format!("a rule file has at most {MAX_SOURCE} bytes")),
+        );
+        return None;
+    }
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let mut reader = Reader::new(source, problems);
+    if !errors.is_empty() {
+        for error in errors {
+            reader.not_toml(&error);
+        }
+        return None;
+    }
+    let whole = Fields::new("the rule", table.get_ref(), 0..source.text.len().min(1));
+    Some(rule(&mut reader, &whole))
+}
+
+fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
+    reader.known(
+        fields,
+        &[
+            "description",
+            "docs",
+            "subject",
+            "vars",
+            "secrets",
+            "request",
+            "call",
+            "include",
+            "claims",
+            "require",
+            "script",
+        ],
+    );
+    let request = reader.table(fields, "request", "[request]");
+    if let Some(request) = &request {
+        reader.known(request, &["headers", "query"]);
+    }
+    let listed = |reader: &mut Reader<'_>, key: &str| {
+        request.as_ref().map(|request| reader.texts(request, key)).unwrap_or_default()
+    };
+    Rule {
+        source: reader.source().clone(),
+        description: reader.text(fields, "description"),
+        docs: reader.text(fields, "docs"),
+        subject: reader.text(fields, "subject"),
+        vars: vars(reader, fields),
+        secrets: secrets(reader, fields),
+        request_headers: listed(reader, "headers"),
+        request_query: listed(reader, "query"),
+        calls: calls::read(reader, fields),
+        include: include(reader, fields),
+        claims: claims(reader, fields),
+        require: require(reader, fields),
+        script: script(reader, fields),
+    }
+}
+
+fn vars(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Value)> {
+    let Some(table) = reader.table(fields, "vars", "[vars]") else { return Vec::new() };
+    let mut vars = Vec::new();
+    for (key, value) in table.entries() {
+        reader.variable_name(&key, "a var");
+        match reader.json(value) {
+            Some(Value::Array(_) | Value::Object(_)) => {
+                reader.wrong_type(&format!("vars.{}", key.name), value, "a string, number or boolean");
+            }
+            Some(json) => vars.push((key, json)),
+            None => {}
+        }
+    }
+    vars
+}
+
+fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, SecretSource)> {
+    let Some(table) = reader.table(fields, "secrets", "[secrets]") else { return Vec::new() };
+    let mut secrets = Vec::new();
+    for (key, value) in table.entries() {
+        reader.variable_name(&key, "a secret");
+        let what = format!("secrets.{}", key.name);
+        let Some(source) = reader.as_table(value, &what) else { continue };
+        reader.known(&source, &["env", "file"]);
+        match (reader.text(&source, "env"), reader.text(&source, "file")) {
+            (Some(env), None) => secrets.push((key, SecretSource::Env(env.value))),
+            (None, Some(file)) => secrets.push((key, SecretSource::File(file.value))),
+            (Some(_), Some(_)) => reader.conflict(&source, "`env` and `file` exclude each other"),
+            (None, None) => reader.missing(&source, "env", "say `{ env = \"NAME\" }` or `{ file = \"/path\" }`"),
+        }
+    }
+    secrets
+}
+
+fn include(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Include> {
+    let mut includes = Vec::new();
+    for table in reader.tables(fields, "include", "include") {
+        reader.known(&table, &["path", "only", "except", "flatten"]);
+        let Some(path) = reader.text(&table, "path") else {
+            reader.missing(&table, "path", "name the object: `path = \"$.user\"`");
+            continue;
+        };
+        if table.has("only") && table.has("except") {
+            reader.conflict(&table, "`only` and `except` exclude each other");
+        }
+        includes.push(Include {
+            path,
+            only: table.has("only").then(|| reader.texts(&table, "only")),
+            except: reader.texts(&table, "except"),
+            flatten: reader.text(&table, "flatten"),
+        });
+    }
+    includes
+}
+
+fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Written)> {
+    let Some(table) = reader.table(fields, "claims", "[claims]") else { return Vec::new() };
+    let mut claims = Vec::new();
+    for (key, value) in table.entries() {
+        if !is_claim_name(&key.name) {
+            reader.bad_name(&key, "a claim has a name of up to 255 characters, none of them a control character");
+        }
+        if let Some(written) = values::read(reader, value, &format!("claims.{}", key.name)) {
+            claims.push((key, written));
+        }
+    }
+    claims
+}
+
+fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
+    let mut guards = Vec::new();
+    for table in reader.tables(fields, "require", "[[require]]") {
+        reader.known(&table, &["that", "error", "reason"]);
+        let that = reader.required_text(&table, "that", "the Rhai expression that must hold");
+        let error = reader.required_text(
+            &table,
+            "error",
+            "what to answer: `invalid_token`, `insufficient_scope` or `access_denied`",
+        );
+        let reason = reader.text(&table, "reason");
+        if let (Some(that), Some(error)) = (that, error) {
+            guards.push(Require { that, error, reason });
+        }
+    }
+    guards
+}
+
+fn script(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Script> {
+    let table = reader.table(fields, "script", "[script]")?;
+    reader.known(&table, &["source", "file"]);
+    match (reader.text(&table, "source"), reader.text(&table, "file")) {
+        (Some(source), None) => Some(Script::Inline(source)),
+        (None, Some(file)) => Some(Script::File(file)),
+        (Some(_), Some(_)) => {
+            reader.conflict(&table, "`source` and `file` exclude each other");
+            None
+        }
+        (None, None) => {
+            reader.missing(&table, "source", "write the script as `source = '''…'''`, or name its `file`");
+            None
+        }
+    }
+}
+
+/// The error that a rule answers with this code, or a problem that lists the codes.
+pub fn denial(source: &Arc<Source>, text: &Text, problems: &mut Problems) -> Option<Denial> {
+    let found = Denial::parse(&text.value);
+    if found.is_none() {
+        let message = format!("not an error that a rule can answer: `{}`", text.value);
+        let help = did_you_mean(&text.value, Denial::ALL.map(Denial::code));
+        problems.add(Problem::new(Code::BadValue, place(source, &text.span), message).help(help));
+    }
+    found
+}
+
+/// Where a value of the rule stands.
+pub fn place(source: &Arc<Source>, span: &Span) -> Place {
+    Place { source: source.clone(), span: span.clone() }
+}

@@ -1,0 +1,100 @@
+//! The last word: a script that sees the document and may change the claims.
+
+use rhai::{Dynamic, Map};
+use serde_json::Value;
+
+use super::{
+    claims::Claims,
+    denial::Denial,
+    facts::Facts,
+    problem::{Code, Problems, Source},
+    rule::{Rule, Script},
+    value::{self, Known, Memory, Mentions, Program, Spot, from_script, to_script},
+};
+
+/// A compiled script.
+#[derive(Debug)]
+pub struct Plan {
+    program: Program,
+}
+
+/// Why the script gave no claims.
+#[derive(Debug)]
+pub enum Failure {
+    /// It called `reject`.
+    Denied(Denial, String),
+    /// It failed, met a limit, or left something that is no claim.
+    Value(value::Failure),
+}
+
+/// Compiles `[script]`; `file` reads a script that stands beside the rule.
+/// The outer `None` means a problem, the inner one a rule without a script.
+#[expect(clippy::option_option, reason = "said above; every step's compile gives an `Option`")]
+pub fn compile(
+    rule: &Rule,
+    file: impl Fn(&str) -> Result<String, String>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) -> Option<Option<Plan>> {
+    let program = match &rule.script {
+        None => return Some(None),
+        Some(Script::Inline(text)) => Program::script(&Spot::text(&rule.source, text), &text.value, known, problems),
+        Some(Script::File(name)) => {
+            let spot = Spot::text(&rule.source, name);
+            let sound = name.value.ends_with(".rhai") && !name.value.contains(['/', '\\']);
+            let read = if sound {
+                file(&name.value)
+            } else {
+                Err("a script file has a name that ends in `.rhai`, and stands beside the rule".into())
+            };
+            match read {
+                Ok(text) => {
+                    let source = Source::new(name.value.as_str(), text);
+                    Program::script(&Spot::file(&source), &source.text, known, problems)
+                }
+                Err(why) => {
+                    let problem =
+                        spot.problem(Code::MissingFile, 0..name.value.len(), format!("cannot read `{}`", name.value));
+                    problems.add(problem.label(why).help("put the script into the folder of the rule"));
+                    None
+                }
+            }
+        }
+    };
+    program.map(|program| Some(Plan { program }))
+}
+
+impl Plan {
+    /// What the script reads.
+    pub fn mentions(&self) -> &Mentions {
+        self.program.mentions()
+    }
+
+    /// Runs the script, and gives the claims as it left them.
+    ///
+    /// # Errors
+    /// When it rejects the request, fails or meets a limit.
+    pub fn run(
+        &self,
+        facts: &Facts<'_>,
+        memory: &mut Memory,
+        claims: &Claims<'_>,
+    ) -> Result<serde_json::Map<String, Value>, Failure> {
+        let map: Map = claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect();
+        let changed: Dynamic = self.program.change(facts, memory, map).map_err(|failure| match failure {
+            value::Failure::Rejected { error, reason } => match Denial::parse(&error) {
+                Some(denial) => Failure::Denied(denial, reason),
+                None => Failure::Value(value::Failure::Script {
+                    line: 0,
+                    message: "`reject` names an unknown error".into(),
+                }),
+            },
+            other => Failure::Value(other),
+        })?;
+        let unfit = |why| Failure::Value(value::Failure::Unfit { place: "`claims`", why });
+        match from_script(changed).map_err(unfit)? {
+            Some(Value::Object(claims)) => Ok(claims),
+            _ => Err(unfit("the script made it something else than a map")),
+        }
+    }
+}

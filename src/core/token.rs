@@ -1,0 +1,212 @@
+//! The caller's token: where it stands in the request, and whether it can be forwarded.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, header};
+use serde::Deserialize;
+
+use super::message::{Request, Secret};
+
+/// A bearer token as it was received.
+#[derive(Clone, Debug)]
+pub struct Token {
+    value: Secret,
+    /// The whole header field, if the token came in one.
+    header: Option<HeaderValue>,
+    /// True if the field reads `Bearer TOKEN` letter for letter, so that it can be handed on as it is.
+    is_bearer: bool,
+}
+
+/// Why a request has no token that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No token at all, or credentials of another kind.
+    Missing,
+    /// Something that is no token.
+    Malformed,
+    /// A token in more than one place.
+    Twice,
+    /// A token in the query, which the settings do not allow.
+    InQuery,
+    /// A DPoP token, or one with a `cnf` claim.
+    Bound,
+}
+
+/// Authorization schemes that never carry a token.
+const OTHER_SCHEMES: [&str; 6] = ["basic", "digest", "negotiate", "ntlm", "mutual", "hoba"];
+
+impl Token {
+    /// Finds the token: in `Authorization` (RFC 6750, section 2.1), in a form body (2.2), or, where
+    /// allowed, in the query (2.3).
+    ///
+    /// The scheme may be any: providers answer all sorts of `token_type`, and some
+    /// auth servers repeat it here.
+    ///
+    /// # Errors
+    /// When there is not exactly one usable token.
+    pub fn receive(request: &Request, allow_query: bool) -> Result<Token, Failure> {
+        let from_form = form_token(request)?;
+        let from_query = one_parameter(request.uri().query().unwrap_or_default().as_bytes())?;
+        if from_query.is_some() && !allow_query {
+            return Err(Failure::InQuery);
+        }
+        let from_header = header_token(request.headers())?;
+        let mut found = [from_header, from_form.map(plain), from_query.map(plain)].into_iter().flatten();
+        let token = found.next().ok_or(Failure::Missing)?;
+        if found.next().is_some() {
+            return Err(Failure::Twice);
+        }
+        if !is_token(token.value.expose()) {
+            return Err(Failure::Malformed);
+        }
+        if is_bound(token.value.expose()) {
+            return Err(Failure::Bound);
+        }
+        Ok(token)
+    }
+
+    /// The token itself.
+    pub fn value(&self) -> &str {
+        self.value.expose()
+    }
+
+    /// `Bearer TOKEN`.
+    pub fn as_bearer(&self) -> Option<HeaderValue> {
+        match &self.header {
+            Some(header) if self.is_bearer => Some(header.clone()),
+            _ => credentials("Bearer", self.value()),
+        }
+    }
+
+    /// The `Authorization` field as it was received; `Bearer TOKEN` for a token that came otherwise.
+    pub fn as_received(&self) -> Option<HeaderValue> {
+        self.header.clone().or_else(|| self.as_bearer())
+    }
+}
+
+/// A header value `SCHEME TOKEN`, or the bare token for an empty scheme.
+pub fn credentials(scheme: &str, token: &str) -> Option<HeaderValue> {
+    let text = if scheme.is_empty() { token.to_owned() } else { format!("{scheme} {token}") };
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn plain(value: String) -> Token {
+    Token { value: Secret::new(value), header: None, is_bearer: false }
+}
+
+fn header_token(headers: &HeaderMap) -> Result<Option<Token>, Failure> {
+    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(Failure::Twice);
+    }
+    let text = field.to_str().map_err(|_| Failure::Malformed)?;
+    let (scheme, value) = text.split_once(' ').ok_or(Failure::Malformed)?;
+    if OTHER_SCHEMES.iter().any(|other| scheme.eq_ignore_ascii_case(other)) {
+        return Ok(None);
+    }
+    if scheme.eq_ignore_ascii_case("dpop") {
+        return Err(Failure::Bound);
+    }
+    let value = value.trim_matches(' ');
+    if scheme.is_empty() || value.is_empty() {
+        return Err(Failure::Malformed);
+    }
+    let is_bearer = scheme == "Bearer" && text.len() == "Bearer ".len() + value.len();
+    let mut header = field.clone();
+    header.set_sensitive(true);
+    Ok(Some(Token { value: Secret::new(value), header: Some(header), is_bearer }))
+}
+
+/// RFC 6750, section 2.2: only for a POST with a form body.
+fn form_token(request: &Request) -> Result<Option<String>, Failure> {
+    let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    if request.method() != http::Method::POST || !is_form {
+        return Ok(None);
+    }
+    one_parameter(request.body())
+}
+
+fn one_parameter(form: &[u8]) -> Result<Option<String>, Failure> {
+    if form.is_empty() {
+        return Ok(None);
+    }
+    let mut values = url::form_urlencoded::parse(form).filter(|(name, _)| name == "access_token");
+    let first = values.next().map(|(_, value)| value.into_owned());
+    if values.next().is_some() { Err(Failure::Twice) } else { Ok(first) }
+}
+
+/// Visible ASCII without separators that no token has. Wider than `b64token` of RFC 6750,
+/// which real providers do not keep to.
+fn is_token(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',' && byte != b'"')
+}
+
+/// True for a JWT that says it is bound to a key (RFC 7800, RFC 8705, RFC 9449): forwarding it
+/// proves nothing, and the upstream would refuse it with a misleading reason.
+fn is_bound(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        cnf: Option<serde::de::IgnoredAny>,
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    // Every JWT header is a JSON object, so it starts with `{"`: anything else need not be decoded.
+    header.starts_with("ey")
+        && BASE64_URL_SAFE_NO_PAD
+            .decode(payload)
+            .ok()
+            .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
+            .is_some_and(|claims| claims.cnf.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn receive(method: &str, uri: &str, headers: &[(&str, &str)], body: &'static str) -> Result<String, Failure> {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Bytes::from_static(body.as_bytes())).expect("a sound request");
+        Token::receive(&request, false).map(|token| token.value().to_owned())
+    }
+
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+
+    #[test]
+    fn a_token_is_found_where_rfc_6750_says() {
+        for (method, uri, headers, body, expected) in [
+            ("GET", "/a", &[("authorization", "Bearer abc")][..], "", Ok("abc")),
+            ("GET", "/a", &[("authorization", "bearer  abc")], "", Ok("abc")),
+            ("GET", "/a", &[("authorization", "token abc")], "", Ok("abc")),
+            ("POST", "/a", &[FORM], "x=1&access_token=a%2Bb", Ok("a+b")),
+            ("GET", "/a", &[FORM], "access_token=abc", Err(Failure::Missing)),
+            ("POST", "/a", &[], "access_token=abc", Err(Failure::Missing)),
+            ("GET", "/a", &[], "", Err(Failure::Missing)),
+            ("GET", "/a", &[("authorization", "Basic YTpi")], "", Err(Failure::Missing)),
+            ("GET", "/a", &[("authorization", "Bearer")], "", Err(Failure::Malformed)),
+            ("GET", "/a", &[("authorization", "Bearer ")], "", Err(Failure::Malformed)),
+            ("GET", "/a", &[("authorization", "Bearer a b")], "", Err(Failure::Malformed)),
+            ("GET", "/a", &[("authorization", "Bearer a"), ("authorization", "Bearer a")], "", Err(Failure::Twice)),
+            ("POST", "/a", &[FORM, ("authorization", "Bearer a")], "access_token=a", Err(Failure::Twice)),
+            ("POST", "/a", &[FORM], "access_token=a&access_token=a", Err(Failure::Twice)),
+            ("GET", "/a?access_token=abc", &[], "", Err(Failure::InQuery)),
+            ("GET", "/a", &[("authorization", "DPoP abc")], "", Err(Failure::Bound)),
+            // {"cnf":{"jkt":"x"}}
+            ("GET", "/a", &[("authorization", "Bearer eyJ.eyJjbmYiOnsiamt0IjoieCJ9fQ.s")], "", Err(Failure::Bound)),
+            // {"sub":"cnf"}
+            ("GET", "/a", &[("authorization", "Bearer eyJ.eyJzdWIiOiJjbmYifQ.s")], "", Ok("eyJ.eyJzdWIiOiJjbmYifQ.s")),
+        ] {
+            assert_eq!(receive(method, uri, headers, body), expected.map(str::to_owned), "{uri} {headers:?} {body}");
+        }
+    }
+}

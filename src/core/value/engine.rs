@@ -1,0 +1,303 @@
+//! The Rhai engine: what a script may use, its limits, and JSON in and out of it.
+//!
+//! One engine serves all rules and threads. It has no file, network, module,
+//! environment or clock; what could block, or build a value before its size is
+//! checked, is taken away or replaced.
+
+use std::{cell::Cell, time::Duration};
+
+use rhai::{
+    Dynamic, EvalAltResult, INT, ImmutableString, Position, Scope,
+    packages::{
+        ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
+        BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
+    },
+};
+use serde_json::{Number, Value};
+
+use crate::core::facts::{Facts, Root};
+
+/// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
+pub const MAX_SCRIPT: usize = 16 * 1024;
+/// Operations of one run.
+const MAX_OPERATIONS: u64 = 20_000;
+/// Time of one run.
+const BUDGET: Duration = Duration::from_millis(50);
+/// Bytes of a string that a script builds, and of all strings in a list or map that it builds.
+const MAX_STRING: usize = 16 * 1024;
+const MAX_ARRAY: usize = 1_000;
+const MAX_MAP: usize = 200;
+/// Nesting of what a script hands back; the document itself is bounded when it is read.
+const MAX_DEPTH: usize = 32;
+
+/// What compiles and runs expressions.
+pub struct Engine {
+    pub(super) rhai: rhai::Engine,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+/// An integer beyond 64 bits signed, with its digits: Rhai has no type for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digits(String);
+
+/// What `reject` throws.
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    pub(super) error: String,
+    pub(super) reason: String,
+}
+
+thread_local! {
+    /// When the run on this thread started; `None` until its clock is first looked at.
+    static STARTED: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Starts the budget of a run on this thread.
+pub(super) fn start_budget() {
+    STARTED.set(None);
+}
+
+impl Engine {
+    /// Builds the engine; `clock` is the host's.
+    pub fn new(clock: fn() -> Duration) -> Self {
+        let mut rhai = rhai::Engine::new_raw();
+        LanguageCorePackage::new().register_into_engine(&mut rhai);
+        ArithmeticPackage::new().register_into_engine(&mut rhai);
+        LogicPackage::new().register_into_engine(&mut rhai);
+        BasicFnPackage::new().register_into_engine(&mut rhai);
+        BasicIteratorPackage::new().register_into_engine(&mut rhai);
+        BasicMathPackage::new().register_into_engine(&mut rhai);
+        BasicStringPackage::new().register_into_engine(&mut rhai);
+        MoreStringPackage::new().register_into_engine(&mut rhai);
+        BasicArrayPackage::new().register_into_engine(&mut rhai);
+        BasicMapPackage::new().register_into_engine(&mut rhai);
+        limit(&mut rhai, clock);
+        take_away(&mut rhai);
+        absence(&mut rhai);
+        numbers(&mut rhai);
+        rhai.set_strict_variables(true);
+        rhai.register_fn("reject", reject);
+        Engine { rhai }
+    }
+}
+
+fn limit(rhai: &mut rhai::Engine, clock: fn() -> Duration) {
+    rhai.set_max_operations(MAX_OPERATIONS)
+        .set_max_call_levels(16)
+        .set_max_expr_depths(32, 16)
+        .set_max_string_size(MAX_STRING)
+        .set_max_array_size(MAX_ARRAY)
+        .set_max_map_size(MAX_MAP)
+        .set_max_variables(64)
+        .set_max_functions(16);
+    // An operation may be a native call over a whole list, so their number bounds no time.
+    // The clock is looked at every few operations only: most scripts end before that.
+    rhai.on_progress(move |operations| {
+        if operations % 8 != 0 {
+            return None;
+        }
+        match STARTED.get() {
+            None => {
+                STARTED.set(Some(clock()));
+                None
+            }
+            Some(started) => (clock().saturating_sub(started) > BUDGET).then_some(Dynamic::UNIT),
+        }
+    });
+}
+
+type Raw<T> = Result<T, Box<EvalAltResult>>;
+
+fn take_away(rhai: &mut rhai::Engine) {
+    for symbol in ["eval", "print", "debug", "curry", "import", "export"] {
+        rhai.disable_symbol(symbol);
+    }
+    // `sleep` blocks its thread past any budget, also when called through a function pointer.
+    rhai.register_fn("sleep", |_: INT| -> Raw<()> { Err("there is no `sleep` in a rule".into()) });
+    rhai.register_fn("sleep", |_: f64| -> Raw<()> { Err("there is no `sleep` in a rule".into()) });
+    // Rhai's `replace` builds its answer before the size is checked. Ours asks first, and gives
+    // the new text back, as every other function here does.
+    rhai.register_fn("replace", |text: &mut ImmutableString, from: &str, to: &str| replace(text, from, to));
+    rhai.register_fn("replace", |text: &mut ImmutableString, from: char, to: &str| {
+        replace(text, from.encode_utf8(&mut [0; 4]), to)
+    });
+    rhai.register_fn("replace", |text: &mut ImmutableString, from: &str, to: char| {
+        replace(text, from, to.encode_utf8(&mut [0; 4]))
+    });
+    rhai.register_fn("replace", |text: &mut ImmutableString, from: char, to: char| {
+        replace(text, from.encode_utf8(&mut [0; 4]), to.encode_utf8(&mut [0; 4]))
+    });
+}
+
+fn replace(text: &str, from: &str, to: &str) -> Raw<ImmutableString> {
+    if from.is_empty() {
+        return Err("`replace` looks for an empty text".into());
+    }
+    let growth = text.matches(from).count() * to.len().saturating_sub(from.len());
+    if text.len() + growth > MAX_STRING {
+        return Err(EvalAltResult::ErrorDataTooLarge("Length of string".into(), Position::NONE).into());
+    }
+    Ok(text.replace(from, to).into())
+}
+
+/// Reading a member of something absent is absent, and so is calling a method of it.
+///
+/// The three hooks are marked deprecated by Rhai only to say that their form may
+/// change between versions; the lock file holds the version.
+#[expect(deprecated, reason = "volatile, not deprecated: see above")]
+fn absence(rhai: &mut rhai::Engine) {
+    rhai.register_indexer_get(|_: &mut (), _: ImmutableString| ());
+    rhai.register_indexer_get(|_: &mut (), _: INT| ());
+    rhai.on_invalid_array_index(|_, _, _| Ok(Dynamic::UNIT.into()));
+    rhai.on_missing_function(|name, args, _, _| {
+        let absent = args.first().is_some_and(|first| first.is_unit());
+        Ok(match name {
+            _ if !absent => None,
+            "!" => Some(Dynamic::TRUE),
+            "reject" => None,
+            _ => Some(Dynamic::UNIT),
+        })
+    });
+}
+
+/// Long integers can be compared and written out; they are no numbers to calculate with.
+fn numbers(rhai: &mut rhai::Engine) {
+    rhai.register_type_with_name::<Digits>("integer");
+    rhai.register_fn("to_string", |digits: &mut Digits| digits.0.clone());
+    rhai.register_fn("==", |left: Digits, right: Digits| left == right);
+    rhai.register_fn("!=", |left: Digits, right: Digits| left != right);
+}
+
+fn reject(error: &str, reason: &str) -> Raw<()> {
+    let rejection = Rejection { error: error.into(), reason: reason.into() };
+    // A termination, unlike a thrown error, cannot be caught by the script.
+    Err(EvalAltResult::ErrorTerminated(Dynamic::from(rejection), Position::NONE).into())
+}
+
+/// The script's view of the document, built when a script first asks for a part of it.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub(super) scope: Scope<'static>,
+    present: Vec<Root>,
+}
+
+impl Memory {
+    /// Makes sure that these parts are there, as constants.
+    pub(super) fn recall(&mut self, roots: &[(Root, Box<str>)], facts: &Facts<'_>) {
+        for (root, name) in roots {
+            if !self.present.contains(root) {
+                self.present.push(*root);
+                let value = facts.get(*root).map_or(Dynamic::UNIT, to_script);
+                self.scope.push_constant_dynamic(name.to_string(), value);
+            }
+        }
+    }
+}
+
+/// JSON to a script's value, without loss.
+pub fn to_script(value: &Value) -> Dynamic {
+    match value {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(flag) => Dynamic::from_bool(*flag),
+        Value::Number(number) => number_to_script(number),
+        Value::String(text) => Dynamic::from(ImmutableString::from(text.as_str())),
+        Value::Array(items) => Dynamic::from_array(items.iter().map(to_script).collect()),
+        Value::Object(members) => {
+            Dynamic::from_map(members.iter().map(|(name, value)| (name.as_str().into(), to_script(value))).collect())
+        }
+    }
+}
+
+fn number_to_script(number: &Number) -> Dynamic {
+    if let Some(integer) = number.as_i64() {
+        return Dynamic::from_int(integer);
+    }
+    let text = number.as_str();
+    match text.parse::<f64>() {
+        Ok(float) if text.contains(['.', 'e', 'E']) => Dynamic::from_float(float),
+        _ => Dynamic::from(Digits(text.to_owned())),
+    }
+}
+
+/// A script's value to JSON; `None` for the absent one.
+///
+/// # Errors
+/// What cannot be a value of a claim: functions, ranges, infinite numbers, deep nesting.
+pub fn from_script(value: Dynamic) -> Result<Option<Value>, &'static str> {
+    json(value, 0)
+}
+
+fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
+    if depth > MAX_DEPTH {
+        return Err("it is nested too deep");
+    }
+    if value.is_unit() {
+        return Ok(None);
+    }
+    if let Ok(flag) = value.as_bool() {
+        return Ok(Some(Value::Bool(flag)));
+    }
+    if let Ok(integer) = value.as_int() {
+        return Ok(Some(Value::from(integer)));
+    }
+    if let Ok(float) = value.as_float() {
+        let number = Number::from_f64(float).ok_or("it is not a finite number")?;
+        return Ok(Some(Value::Number(number)));
+    }
+    if value.is_string() || value.is_char() {
+        return Ok(Some(Value::String(value.to_string())));
+    }
+    let value = match value.try_cast_result::<rhai::Array>() {
+        Ok(items) => {
+            let items = items.into_iter().map(|item| json(item, depth + 1).map(Option::unwrap_or_default));
+            return Ok(Some(Value::Array(items.collect::<Result<_, _>>()?)));
+        }
+        Err(value) => value,
+    };
+    let value = match value.try_cast_result::<rhai::Map>() {
+        Ok(members) => {
+            let members = members.into_iter().map(|(name, value)| {
+                Ok::<_, &'static str>((name.to_string(), json(value, depth + 1)?.unwrap_or_default()))
+            });
+            return Ok(Some(Value::Object(members.collect::<Result<_, _>>()?)));
+        }
+        Err(value) => value,
+    };
+    let digits = value.try_cast::<Digits>().ok_or("it is neither text, number, boolean, list nor map")?;
+    digits.0.parse().map(|number| Some(Value::Number(number))).map_err(|_| "it is not a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_comes_back_from_a_script_digit_for_digit() {
+        for text in [
+            "9007199254740993",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "123456789012345678901234567890",
+            "12.5",
+            "true",
+            r#""x""#,
+            r#"{"a":[1,"b",{"c":null}]}"#,
+        ] {
+            let value: Value = serde_json::from_str(text).expect("test data is JSON");
+            let back = from_script(to_script(&value)).expect("it is plain data").expect("it is there");
+            assert_eq!(back.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn null_is_absent_and_infinity_is_refused() {
+        assert_eq!(from_script(to_script(&Value::Null)), Ok(None));
+        assert!(from_script(Dynamic::from_float(f64::INFINITY)).is_err());
+    }
+}

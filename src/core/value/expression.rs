@@ -1,0 +1,439 @@
+//! Rhai: one expression, or a whole script; what it mentions, and how it runs.
+
+use std::{fmt, sync::Arc};
+
+use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, Map, ParseErrorType, Position, Scope, Stmt};
+
+use super::{
+    Engine, Failure, Known, Memory, Mentions, Spot,
+    engine::{MAX_SCRIPT, Rejection, start_budget},
+    path::Path,
+};
+use crate::core::{
+    facts::{Facts, Root},
+    message::Secret,
+    problem::{Code, Problem, Problems, did_you_mean},
+};
+
+/// What an expression may read besides the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Nothing.
+    Document,
+    /// The caller's token and the secrets: inside `${…}` of a call.
+    Call,
+    /// The claims, to change them: in `[script]`.
+    Claims,
+}
+
+/// A Rhai expression; a plain path of members is not worth an engine.
+#[derive(Debug)]
+pub enum Expression {
+    /// `user.name`
+    Path(Path),
+    /// Anything else.
+    Program(Box<Program>),
+}
+
+/// A compiled expression or script.
+pub struct Program {
+    ast: AST,
+    engine: Arc<Engine>,
+    /// The parts of the document that it reads, by name.
+    roots: Vec<(Root, Box<str>)>,
+    mentions: Mentions,
+    /// The secrets that it names, where those are offered.
+    secrets: Option<Map>,
+    /// The line of the file on which it starts.
+    first_line: usize,
+    text: Box<str>,
+}
+
+impl fmt::Debug for Program {
+    // The AST and the secrets are left out: constants in either may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+impl Expression {
+    /// Compiles one expression.
+    pub fn compile(
+        spot: &Spot<'_>,
+        text: &str,
+        offer: Offer,
+        known: &Known<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let names: Vec<_> = text.trim().split('.').collect();
+        if let Some(root) = known.find(names[0])
+            && names.iter().all(|name| crate::core::rule::is_variable_name(name) || name == &names[0])
+        {
+            return Some(Expression::Path(Path::members(root, &names[1..], text.trim())));
+        }
+        Program::compile(spot, text, Kind::Expression, offer, known, problems)
+            .map(|program| Expression::Program(Box::new(program)))
+    }
+
+    /// Adds what it reads.
+    pub fn mentions(&self, mentions: &mut Mentions) {
+        match self {
+            Expression::Path(path) => path.mentions(mentions),
+            Expression::Program(program) => mentions.extend(&program.mentions),
+        }
+    }
+
+    /// The expression as written.
+    pub fn text(&self) -> &str {
+        match self {
+            Expression::Path(path) => path.text(),
+            Expression::Program(program) => &program.text,
+        }
+    }
+
+    /// Runs it as a condition. Absent is false.
+    pub fn holds(&self, facts: &Facts<'_>, memory: &mut Memory) -> Result<bool, Failure> {
+        match self {
+            Expression::Path(path) => Ok(path.first(facts)?.is_some_and(|value| value.as_bool() == Some(true))),
+            Expression::Program(program) => {
+                let result = program.run(facts, memory, None)?;
+                if result.is_unit() {
+                    return Ok(false);
+                }
+                result.as_bool().map_err(|found| Failure::Script {
+                    line: program.first_line,
+                    message: format!("the condition is of type `{found}`, neither true nor false"),
+                })
+            }
+        }
+    }
+}
+
+/// What a text is compiled as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Expression,
+    Script,
+}
+
+impl Program {
+    /// Compiles a whole script.
+    pub fn script(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Self> {
+        Program::compile(spot, text, Kind::Script, Offer::Claims, known, problems)
+    }
+
+    fn compile(
+        spot: &Spot<'_>,
+        text: &str,
+        kind: Kind,
+        offer: Offer,
+        known: &Known<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        if text.len() > MAX_SCRIPT {
+            let problem = spot.problem(Code::TooLarge, 0..0, format!("the script has {} bytes", text.len()));
+            problems.add(problem.help(format!("a script has at most {MAX_SCRIPT} bytes")));
+            return None;
+        }
+        let parse = |text: &str| {
+            let scope = names(offer, known);
+            match kind {
+                Kind::Expression => known.engine.rhai.compile_expression_with_scope(&scope, text),
+                Kind::Script => known.engine.rhai.compile_with_scope(&scope, text),
+            }
+        };
+        let ast = match parse(text) {
+            Ok(ast) => ast,
+            Err(error) => {
+                problems.add(parse_problem(spot, text, error.err_type(), error.position(), offer, known));
+                return None;
+            }
+        };
+        let ast = match with_comparisons(text, &ast, known) {
+            // The text differs from one that parsed only by ` == true` after whole operands.
+            Some(explicit) => parse(&explicit).unwrap_or(ast),
+            None => ast,
+        };
+        let mut mentions = Mentions::default();
+        let mut secrets = None;
+        ast.walk(&mut |path| {
+            if let Some(ASTNode::Expr(expression)) = path.last() {
+                mention(expression, path, known, &mut mentions);
+                secrets_of(expression, known, &mut secrets, spot, text, problems);
+            }
+            true
+        });
+        let mut roots: Vec<(Root, Box<str>)> =
+            mentions.paths.iter().map(|(root, _)| (*root, known.name(*root).into())).collect();
+        roots.sort();
+        roots.dedup();
+        let first_line = spot.place(0..0).line_and_column().0;
+        Some(Program {
+            ast,
+            engine: known.engine.clone(),
+            roots,
+            mentions,
+            secrets,
+            first_line,
+            text: text.trim().into(),
+        })
+    }
+
+    /// What it reads.
+    pub fn mentions(&self) -> &Mentions {
+        &self.mentions
+    }
+
+    /// Runs it and gives its value.
+    pub fn run(&self, facts: &Facts<'_>, memory: &mut Memory, token: Option<&str>) -> Result<Dynamic, Failure> {
+        memory.recall(&self.roots, facts);
+        let base = memory.scope.len();
+        if let Some(token) = token.filter(|_| self.mentions.token) {
+            memory.scope.push_constant("token", token.to_owned());
+        }
+        if let Some(secrets) = &self.secrets {
+            memory.scope.push_constant("secrets", secrets.clone());
+        }
+        let result = self.eval(&mut memory.scope);
+        memory.scope.rewind(base);
+        result
+    }
+
+    /// Runs a script that may change `claims`, and gives the changed ones.
+    pub fn change(&self, facts: &Facts<'_>, memory: &mut Memory, claims: Map) -> Result<Dynamic, Failure> {
+        memory.recall(&self.roots, facts);
+        let base = memory.scope.len();
+        memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
+        let result = self.eval(&mut memory.scope);
+        let claims = memory.scope.get_mut("claims").map(std::mem::take).unwrap_or_default();
+        memory.scope.rewind(base);
+        result.map(|_| claims)
+    }
+
+    fn eval(&self, scope: &mut Scope<'static>) -> Result<Dynamic, Failure> {
+        start_budget();
+        self.engine.rhai.eval_ast_with_scope::<Dynamic>(scope, &self.ast).map_err(|error| self.failure(*error))
+    }
+
+    fn failure(&self, error: EvalAltResult) -> Failure {
+        let mut error = error;
+        while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = error {
+            error = *inner;
+        }
+        let line = self.first_line + error.position().line().map_or(0, |line| line - 1);
+        if let EvalAltResult::ErrorTerminated(token, _) = error {
+            return match token.try_cast::<Rejection>() {
+                Some(rejection) => Failure::Rejected { error: rejection.error, reason: rejection.reason },
+                None => Failure::Script { line, message: "it takes longer than 50 ms".into() },
+            };
+        }
+        Failure::Script { line, message: without_values(&error) }
+    }
+}
+
+/// What Rhai says, without anything that could be a value of the document.
+fn without_values(error: &EvalAltResult) -> String {
+    match error {
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("there is no function `{signature}`"),
+        EvalAltResult::ErrorMismatchDataType(wanted, found, _) if found.is_empty() => format!("a {wanted} is wanted"),
+        EvalAltResult::ErrorMismatchDataType(wanted, found, _) => {
+            format!("a {wanted} is wanted, and this is a {found}")
+        }
+        EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
+            format!("a {wanted} is wanted, and this is a {found}")
+        }
+        EvalAltResult::ErrorTooManyOperations(_) => "it runs too long: more operations than a script may have".into(),
+        EvalAltResult::ErrorTooManyVariables(_) => "it has too many variables".into(),
+        EvalAltResult::ErrorStackOverflow(_) => "its functions call one another too deep".into(),
+        EvalAltResult::ErrorDataTooLarge(what, _) => format!("it builds too much data: {}", what.to_lowercase()),
+        EvalAltResult::ErrorAssignmentToConstant(name, _) => format!("`{name}` cannot be changed"),
+        EvalAltResult::ErrorNonPureMethodCallOnConstant(name, _) => format!("`{name}` would change a constant"),
+        EvalAltResult::ErrorArithmetic(..) => "the arithmetic overflows or divides by zero".into(),
+        EvalAltResult::ErrorStringBounds(..) => "an index is outside its text".into(),
+        EvalAltResult::ErrorIndexingType(kind, _) => format!("`{kind}` has no such member"),
+        EvalAltResult::ErrorFor(_) => "`for` wants a list".into(),
+        EvalAltResult::ErrorRuntime(..) => "it throws an error".into(),
+        _ => "it fails".into(),
+    }
+}
+
+/// The scope that tells the parser which names there are.
+fn names(offer: Offer, known: &Known<'_>) -> Scope<'static> {
+    let mut scope = Scope::new();
+    for name in known.roots() {
+        scope.push(name, ());
+    }
+    match offer {
+        Offer::Document => {}
+        Offer::Call => {
+            scope.push("token", ());
+            scope.push("secrets", ());
+        }
+        Offer::Claims => {
+            scope.push("claims", ());
+        }
+    }
+    scope
+}
+
+fn parse_problem(
+    spot: &Spot<'_>,
+    text: &str,
+    error: &ParseErrorType,
+    position: Position,
+    offer: Offer,
+    known: &Known<'_>,
+) -> Problem {
+    let at = offset(text, position);
+    let ParseErrorType::VariableUndefined(name) = error else {
+        let end = at + text[at..].chars().next().map_or(0, char::len_utf8);
+        return spot
+            .problem(Code::BadScript, at..end, "this does not compile as Rhai")
+            .label(error.to_string())
+            .help("the Rhai book has the syntax: https://rhai.rs/book");
+    };
+    let range = at..at + name.len();
+    if matches!(name.as_str(), "token" | "secrets") && offer != Offer::Call {
+        return spot.problem(Code::NotHere, range, format!("`{name}` is not readable here")).label("not offered").help(
+            "the token and the secrets are offered only inside `${…}` of a call, so that they cannot leak into claims",
+        );
+    }
+    let mut names = known.roots();
+    names.extend(match offer {
+        Offer::Document => Vec::new(),
+        Offer::Call => vec!["token".into(), "secrets".into()],
+        Offer::Claims => vec!["claims".into()],
+    });
+    let help = match (text.contains("fn "), names.contains(name)) {
+        (true, true) => "a function sees only its parameters: hand it over as one".into(),
+        _ => did_you_mean(name, names.iter().map(String::as_str)),
+    };
+    spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
+}
+
+/// The byte of a text at a position of Rhai's.
+fn offset(text: &str, position: Position) -> usize {
+    let Some(line) = position.line() else { return text.len() };
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let column = position.position().unwrap_or(1).max(1) - 1;
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
+}
+
+/// The members that a chain of properties reads, the position of the last, and whether the chain is nothing else.
+struct Chain<'a> {
+    root: &'a str,
+    members: Vec<&'a str>,
+    last: Position,
+    plain: bool,
+}
+
+/// `a.b.c` as a chain; a method call or an index ends it.
+fn chain(expression: &Expr) -> Option<Chain<'_>> {
+    let Expr::Dot(pair, ..) = expression else { return None };
+    let Expr::Variable(variable, ..) = &pair.lhs else { return None };
+    let mut chain = Chain { root: &variable.1, members: Vec::new(), last: Position::NONE, plain: false };
+    let mut rest = &pair.rhs;
+    loop {
+        let (this, next) = match rest {
+            Expr::Dot(pair, ..) => (&pair.lhs, Some(&pair.rhs)),
+            Expr::Index(pair, ..) => (&pair.lhs, None),
+            other => (other, None),
+        };
+        let Expr::Property(property, position) = this else { return Some(chain) };
+        chain.members.push(&property.2);
+        chain.last = *position;
+        match next {
+            Some(next) => rest = next,
+            None => {
+                chain.plain = matches!(rest, Expr::Property(..));
+                return Some(chain);
+            }
+        }
+    }
+}
+
+fn mention(expression: &Expr, path: &[ASTNode<'_>], known: &Known<'_>, mentions: &mut Mentions) {
+    if let Some(chain) = chain(expression) {
+        if let Some(root) = known.find(chain.root) {
+            mentions.add(root, chain.members.iter().map(|name| (*name).to_owned()));
+        }
+    } else if let Expr::Variable(variable, ..) = expression {
+        let of_chain = path.iter().rev().nth(1).is_some_and(|parent| match parent {
+            ASTNode::Expr(Expr::Dot(pair, ..)) => std::ptr::eq(&raw const pair.lhs, std::ptr::from_ref(expression)),
+            _ => false,
+        });
+        if let Some(root) = known.find(&variable.1).filter(|_| !of_chain) {
+            mentions.add(root, []);
+        }
+        mentions.token |= variable.1 == "token";
+    }
+}
+
+/// Notes the secrets that are named, and reports those that the rule does not declare.
+fn secrets_of(
+    expression: &Expr,
+    known: &Known<'_>,
+    secrets: &mut Option<Map>,
+    spot: &Spot<'_>,
+    text: &str,
+    problems: &mut Problems,
+) {
+    let Some(chain) = chain(expression).filter(|chain| chain.root == "secrets") else { return };
+    let Some(name) = chain.members.first() else { return };
+    if !known.secret_names.iter().any(|secret| secret == name) {
+        let at = text.find(&format!("secrets.{name}")).map_or(0, |at| at + "secrets.".len());
+        problems.add(unknown_secret(spot, at, name, known));
+    }
+    let value = known.secrets.get(*name).map(Secret::expose).unwrap_or_default();
+    secrets.get_or_insert_default().insert((*name).into(), value.into());
+}
+
+/// The problem of a secret that the rule does not declare.
+pub(super) fn unknown_secret(spot: &Spot<'_>, at: usize, name: &str, known: &Known<'_>) -> Problem {
+    spot.problem(Code::UnknownName, at..at + name.len(), format!("no secret is named `{name}`"))
+        .label("unknown name")
+        .help(did_you_mean(name, known.secret_names.iter().map(String::as_str)))
+}
+
+/// The text with ` == true` after each operand of a condition that is nothing but a path.
+///
+/// An absent value is neither true nor false to Rhai, so `if user.suspended` would
+/// fail where the provider leaves the member out. `None` if nothing is to be added.
+fn with_comparisons(text: &str, ast: &AST, known: &Known<'_>) -> Option<String> {
+    let mut ends = Vec::new();
+    let mut operand = |expression: &Expr| match expression {
+        Expr::Variable(variable, _, position) if known.find(&variable.1).is_some() => {
+            ends.push(offset(text, *position) + variable.1.len());
+        }
+        _ => {
+            if let Some(chain) = chain(expression).filter(|chain| chain.plain) {
+                ends.push(offset(text, chain.last) + chain.members.last().map_or(0, |name| name.len()));
+            }
+        }
+    };
+    ast.walk(&mut |path| {
+        match path.last() {
+            Some(ASTNode::Stmt(Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, ..))) => operand(&flow.expr),
+            Some(ASTNode::Expr(Expr::And(operands, _) | Expr::Or(operands, _))) => {
+                operands.iter().for_each(&mut operand)
+            }
+            _ => {}
+        }
+        true
+    });
+    if ends.is_empty() {
+        return None;
+    }
+    ends.sort_unstable();
+    ends.dedup();
+    let mut explicit = String::with_capacity(text.len() + 8 * ends.len());
+    let mut from = 0;
+    for end in ends {
+        explicit.push_str(text.get(from..end)?);
+        explicit.push_str(" == true");
+        from = end;
+    }
+    explicit.push_str(&text[from..]);
+    Some(explicit)
+}

@@ -1,0 +1,290 @@
+//! JSONPath (RFC 9535): a cheap form for plain member paths, jsonpath-rust for the rest.
+//!
+//! A path starts with the name of a part of the document, so it is run on that
+//! part alone. What jsonpath-rust would answer wrongly is refused at compile time
+//! (see [`validate`]); comparisons of integers are made exact by [`exact`].
+
+mod exact;
+mod validate;
+
+use std::borrow::Cow;
+
+use jsonpath_rust::{
+    parser::{
+        errors::JsonPathError,
+        model::{JpQuery, Segment, Selector},
+        parse_json_path,
+    },
+    query::js_path_process,
+};
+use pest::error::InputLocation;
+use serde_json::Value;
+
+use self::{
+    exact::Exact,
+    validate::{Traits, validate},
+};
+use super::{Failure, Known, Mentions, Spot};
+use crate::core::{
+    facts::{Facts, Root},
+    problem::{Code, Problems, did_you_mean},
+};
+
+/// A compiled JSONPath.
+#[derive(Debug)]
+pub struct Path {
+    root: Root,
+    form: Form,
+    text: Box<str>,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// Members and indexes one after another: a walk.
+    Steps(Box<[Step]>),
+    /// Anything else, relative to the root.
+    Query(Box<Query>),
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    Member(Box<str>),
+    Index(usize),
+}
+
+#[derive(Debug)]
+struct Query {
+    query: JpQuery,
+    /// Roots that the filters mention by `$`: the query then runs on a document made of these.
+    absolute: Vec<(String, Root)>,
+    traits: Traits,
+    /// The members that lead to the part that the query looks at.
+    prefix: Vec<String>,
+}
+
+/// True for a string that the rule language reads as a JSONPath.
+pub fn looks_like_path(text: &str) -> bool {
+    text.starts_with("$.") || text.starts_with("$[")
+}
+
+impl Path {
+    /// Compiles a JSONPath, whose first segment must name a part of the document.
+    pub fn compile(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Path> {
+        let query =
+            match parse_json_path(text) {
+                Ok(query) => query,
+                Err(error) => {
+                    let (offset, message) = explain(text, &error);
+                    let problem = spot.problem(Code::BadPath, offset..offset + 1, "not a JSONPath").label(message);
+                    problems.add(problem.help(
+                        "RFC 9535 has the syntax: `$.call.member`, `$.call[0]`, `$.call[?@.primary == true].value`",
+                    ));
+                    return None;
+                }
+            };
+        let traits = match validate(&query) {
+            Ok(traits) => traits,
+            Err((message, help)) => {
+                problems.add(spot.problem(Code::UnsafePath, 0..text.len(), message).label("refused").help(help));
+                return None;
+            }
+        };
+        let root = root(spot, text, &query, known, problems)?;
+        let mut absolute = Vec::new();
+        for name in &traits.absolute {
+            let place = text.rfind(name.as_str()).unwrap_or(0);
+            absolute.push((name.clone(), known.root(spot, place..place + name.len(), name, problems)?));
+        }
+        let rest = &query.segments[1..];
+        let form = match steps(rest) {
+            Some(steps) => Form::Steps(steps),
+            None => {
+                let prefix = rest.iter().map_while(member).map(str::to_owned).collect();
+                let query = if absolute.is_empty() { JpQuery::new(rest.to_vec()) } else { query.clone() };
+                Form::Query(Box::new(Query { query, absolute, traits, prefix }))
+            }
+        };
+        Some(Path { root, form, text: text.into() })
+    }
+
+    /// A plain path of members, as `${user.name}` writes it.
+    pub fn members(root: Root, members: &[&str], text: &str) -> Path {
+        let steps = members.iter().map(|name| Step::Member((*name).into())).collect();
+        Path { root, form: Form::Steps(steps), text: text.into() }
+    }
+
+    /// The path as the rule writes it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// True if it may select more than one node.
+    pub fn is_plural(&self) -> bool {
+        match &self.form {
+            Form::Steps(_) => false,
+            Form::Query(query) => !query.traits.singular,
+        }
+    }
+
+    /// Adds what it reads.
+    pub fn mentions(&self, mentions: &mut Mentions) {
+        match &self.form {
+            Form::Steps(steps) => mentions.add(
+                self.root,
+                steps.iter().map_while(|step| match step {
+                    Step::Member(name) => Some(name.to_string()),
+                    Step::Index(_) => None,
+                }),
+            ),
+            Form::Query(query) => {
+                mentions.add(self.root, query.prefix.iter().cloned());
+                for (_, root) in &query.absolute {
+                    mentions.add(*root, []);
+                }
+            }
+        }
+    }
+
+    /// The first node that it selects.
+    pub fn first<'f>(&self, facts: &'f Facts<'_>) -> Result<Option<Cow<'f, Value>>, Failure> {
+        match &self.form {
+            Form::Steps(steps) => Ok(facts.get(self.root).and_then(|value| walk(value, steps)).map(Cow::Borrowed)),
+            Form::Query(query) => Ok(query.run(self.root, facts, &self.text)?.into_iter().next()),
+        }
+    }
+
+    /// All nodes that it selects, in order.
+    pub fn all<'f>(&self, facts: &'f Facts<'_>) -> Result<Vec<Cow<'f, Value>>, Failure> {
+        match &self.form {
+            Form::Steps(_) => Ok(self.first(facts)?.into_iter().collect()),
+            Form::Query(query) => query.run(self.root, facts, &self.text),
+        }
+    }
+}
+
+impl Query {
+    fn run<'f>(&self, root: Root, facts: &'f Facts<'_>, text: &str) -> Result<Vec<Cow<'f, Value>>, Failure> {
+        let broken = |_| Failure::Path { path: text.into(), why: "it gave no nodes" };
+        if !self.traits.compares {
+            let Some(value) = facts.get(root) else { return Ok(Vec::new()) };
+            let nodes = js_path_process(&self.query, value).map_err(broken)?;
+            return Ok(nodes.into_iter().map(|node| Cow::Borrowed(node.val())).collect());
+        }
+        let document = if self.absolute.is_empty() {
+            facts.get(root).map(Exact::from).unwrap_or_default()
+        } else {
+            let main = std::iter::once((self.root_name(), root));
+            let others = self.absolute.iter().map(|(name, root)| (name.as_str(), *root));
+            Exact::object(main.chain(others).filter_map(|(name, root)| Some((name, facts.get(root)?))))
+        };
+        let (nodes, met) = exact::observe(|| js_path_process(&self.query, &document));
+        let nodes = nodes.map_err(broken)?;
+        if met.inexact || (met.big_integer && self.traits.orders) {
+            return Err(Failure::Path {
+                path: text.into(),
+                why: "a filter compares a number that no float holds exactly",
+            });
+        }
+        Ok(nodes.into_iter().map(|node| Cow::Owned(Value::from(node.val()))).collect())
+    }
+
+    /// The name of the part that the query starts from, when it runs on a whole document.
+    fn root_name(&self) -> &str {
+        self.query.segments.first().and_then(member).unwrap_or_default()
+    }
+}
+
+fn walk<'v>(mut value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
+    for step in steps {
+        value = match (step, value) {
+            (Step::Member(name), Value::Object(members)) => members.get(&**name)?,
+            (Step::Index(index), Value::Array(items)) => items.get(*index)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// The part of the document that the first segment names.
+fn root(spot: &Spot<'_>, text: &str, query: &JpQuery, known: &Known<'_>, problems: &mut Problems) -> Option<Root> {
+    let Some(name) = query.segments.first().and_then(member) else {
+        let names = known.roots();
+        let help = format!(
+            "start with one of: {}",
+            names.iter().map(|name| format!("`$.{name}`")).collect::<Vec<_>>().join(", ")
+        );
+        problems.add(
+            spot.problem(Code::BadPath, 0..text.len(), "a path starts with the name of a call")
+                .label("which call's answer?")
+                .help(help),
+        );
+        return None;
+    };
+    let at = text.find(name).unwrap_or(0);
+    known.root(spot, at..at + name.len(), name, problems)
+}
+
+fn member(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Selector(Selector::Name(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// The cheap form, if every segment is a member or an index from the start.
+fn steps(segments: &[Segment]) -> Option<Box<[Step]>> {
+    segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Selector(Selector::Name(name)) => Some(Step::Member(name.as_str().into())),
+            Segment::Selector(Selector::Index(index)) => usize::try_from(*index).ok().map(Step::Index),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The byte at which the parser gave up, and its words.
+fn explain(text: &str, error: &JsonPathError) -> (usize, String) {
+    match error {
+        JsonPathError::PestError(error) => {
+            let offset = match error.location {
+                InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+            };
+            let found = match text[offset.min(text.len())..].chars().next() {
+                Some(c) => format!("`{c}` is not expected here"),
+                None => "the path ends too early".into(),
+            };
+            (offset, found)
+        }
+        other => (0, other.to_string()),
+    }
+}
+
+impl Known<'_> {
+    /// The part of the document with this name, or a problem that says which there are.
+    pub(super) fn root(
+        &self,
+        spot: &Spot<'_>,
+        range: std::ops::Range<usize>,
+        name: &str,
+        problems: &mut Problems,
+    ) -> Option<Root> {
+        if let Some(root) = self.find(name) {
+            return Some(root);
+        }
+        let problem = match name {
+            "token" | "secrets" => spot
+                .problem(Code::NotHere, range, format!("`{name}` is not in the document"))
+                .label("not readable here")
+                .help("the token and the secrets are offered only inside `${…}` of a call, so that they cannot leak into claims"),
+            _ => {
+                let names = self.roots();
+                spot.problem(Code::UnknownName, range, format!("no call is named `{name}`"))
+                    .label("unknown name")
+                    .help(did_you_mean(name, names.iter().map(String::as_str)))
+            }
+        };
+        problems.add(problem);
+        None
+    }
+}

@@ -1,0 +1,228 @@
+//! A view of JSON in which filters compare integers exactly.
+//!
+//! jsonpath-rust compares all numbers as floats, so two 64-bit ids that differ
+//! in their last digit are equal to it, and a filter on an id can pick another
+//! person. It is generic over its document, though: in this one, an integer
+//! above 2^53 is no float, so that comparing falls back to `PartialEq`, which is
+//! exact. Ordering has no such way out; [`observe`] tells if it was tried.
+
+use std::{borrow::Cow, cell::Cell};
+
+use jsonpath_rust::query::queryable::Queryable;
+use serde_json::Value;
+
+/// A JSON value that compares exactly.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Exact {
+    #[default]
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    Array(Vec<Exact>),
+    Object(Vec<(String, Exact)>),
+}
+
+/// A number with its digits.
+#[derive(Clone, Debug)]
+pub(super) enum Number {
+    /// A float holds it exactly, or it is a fraction of ordinary size.
+    Float(f64, String),
+    /// An integer above 2^53.
+    Integer(String),
+    /// A fraction or exponent above 2^53: no comparison can be trusted.
+    Inexact(String),
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Number::Float(left, _), Number::Float(right, _)) => left == right,
+            (Number::Integer(left), Number::Integer(right)) => left == right,
+            _ => false,
+        }
+    }
+}
+
+/// What comparisons met while a query ran.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Met {
+    pub(super) big_integer: bool,
+    pub(super) inexact: bool,
+}
+
+thread_local! {
+    // The crate's comparison sees two values and nothing else, so there is no
+    // other way for it to report back; a query runs on one thread from start to end.
+    static MET: Cell<Met> = const { Cell::new(Met { big_integer: false, inexact: false }) };
+}
+
+/// Runs a query and tells what its comparisons met.
+pub(super) fn observe<T>(query: impl FnOnce() -> T) -> (T, Met) {
+    MET.set(Met::default());
+    let result = query();
+    (result, MET.get())
+}
+
+impl Number {
+    fn new(text: String) -> Self {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let float = text.parse::<f64>().unwrap_or(f64::INFINITY);
+        if float.abs() <= EXACT && (float.abs() < EXACT || text.trim_start_matches('-') == "9007199254740992") {
+            Number::Float(float, text)
+        } else if text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+            Number::Integer(text)
+        } else {
+            Number::Inexact(text)
+        }
+    }
+
+    fn digits(&self) -> &str {
+        match self {
+            Number::Float(_, text) | Number::Integer(text) | Number::Inexact(text) => text,
+        }
+    }
+}
+
+impl Exact {
+    /// An object of parts of the document; a name that comes twice counts once.
+    pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
+        let mut members: Vec<(String, Exact)> = Vec::new();
+        for (name, value) in parts {
+            if !members.iter().any(|(known, _)| known == name) {
+                members.push((name.to_owned(), Exact::from(value)));
+            }
+        }
+        Exact::Object(members)
+    }
+}
+
+impl From<&Value> for Exact {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Exact::Null,
+            Value::Bool(flag) => Exact::Bool(*flag),
+            Value::Number(number) => Exact::Number(Number::new(number.to_string())),
+            Value::String(text) => Exact::Text(text.clone()),
+            Value::Array(items) => Exact::Array(items.iter().map(Exact::from).collect()),
+            Value::Object(members) => {
+                Exact::Object(members.iter().map(|(name, value)| (name.clone(), Exact::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl From<&Exact> for Value {
+    fn from(value: &Exact) -> Self {
+        match value {
+            Exact::Null => Value::Null,
+            Exact::Bool(flag) => Value::Bool(*flag),
+            Exact::Number(number) => number.digits().parse().map_or(Value::Null, Value::Number),
+            Exact::Text(text) => Value::String(text.clone()),
+            Exact::Array(items) => items.iter().map(Value::from).collect(),
+            Exact::Object(members) => {
+                Value::Object(members.iter().map(|(name, value)| (name.clone(), Value::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl Queryable for Exact {
+    fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Exact::Object(members) => members.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    fn as_array(&self) -> Option<&Vec<Self>> {
+        match self {
+            Exact::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn as_object(&self) -> Option<Vec<(&str, &Self)>> {
+        match self {
+            Exact::Object(members) => Some(members.iter().map(|(name, value)| (name.as_str(), value)).collect()),
+            _ => None,
+        }
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Exact::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn as_i64(&self) -> Option<i64> {
+        None
+    }
+
+    fn as_f64(&self) -> Option<f64> {
+        match self {
+            Exact::Number(Number::Float(float, _)) => Some(*float),
+            Exact::Number(Number::Integer(_)) => {
+                MET.set(Met { big_integer: true, ..MET.get() });
+                None
+            }
+            Exact::Number(Number::Inexact(_)) => {
+                MET.set(Met { inexact: true, ..MET.get() });
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn as_bool(&self) -> Option<bool> {
+        match self {
+            Exact::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn null() -> Self {
+        Exact::Null
+    }
+
+    fn extension_custom(_name: &str, _args: Vec<Cow<'_, Self>>) -> Self {
+        Exact::Null
+    }
+}
+
+impl From<&str> for Exact {
+    fn from(text: &str) -> Self {
+        Exact::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Exact {
+    fn from(text: String) -> Self {
+        Exact::Text(text)
+    }
+}
+
+impl From<bool> for Exact {
+    fn from(flag: bool) -> Self {
+        Exact::Bool(flag)
+    }
+}
+
+impl From<i64> for Exact {
+    fn from(number: i64) -> Self {
+        Exact::Number(Number::new(number.to_string()))
+    }
+}
+
+impl From<f64> for Exact {
+    fn from(number: f64) -> Self {
+        Exact::Number(Number::new(number.to_string()))
+    }
+}
+
+impl From<Vec<Exact>> for Exact {
+    fn from(items: Vec<Exact>) -> Self {
+        Exact::Array(items)
+    }
+}

@@ -1,0 +1,193 @@
+//! What jsonpath-rust accepts but RFC 9535 does not, or what it answers wrongly:
+//! refused when the rule is loaded, so that no rule gets a wrong claim in silence.
+
+use jsonpath_rust::parser::model::{
+    Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Literal, Segment, Selector, SingularQuery,
+    SingularQuerySegment, Test, TestFunction,
+};
+
+/// What running a query needs to know of it.
+#[derive(Debug, Default)]
+pub(super) struct Traits {
+    /// It selects at most one node (RFC 9535, section 2.3.5.1).
+    pub(super) singular: bool,
+    /// A filter compares values, so numbers must be exact.
+    pub(super) compares: bool,
+    /// A filter orders values (`<`, `<=`, `>`, `>=`).
+    pub(super) orders: bool,
+    /// The parts of the document that filters mention by `$`.
+    pub(super) absolute: Vec<String>,
+}
+
+/// Why a query is refused, and what to write instead.
+type Refusal = (String, String);
+
+/// The largest integer up to which every integer is a float: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+pub(super) fn validate(query: &JpQuery) -> Result<Traits, Refusal> {
+    let mut traits = Traits { singular: query.segments.iter().all(is_singular), ..Traits::default() };
+    segments(&query.segments, false, &mut traits)?;
+    traits.absolute.sort();
+    traits.absolute.dedup();
+    Ok(traits)
+}
+
+fn is_singular(segment: &Segment) -> bool {
+    matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)))
+}
+
+fn segments(segments: &[Segment], in_filter: bool, traits: &mut Traits) -> Result<(), Refusal> {
+    for segment in segments {
+        match segment {
+            Segment::Descendant(inner) => match &**inner {
+                Segment::Selectors(several) if several.len() > 1 => {
+                    return refuse("several selectors after `..`", "write one path for each, as a chain");
+                }
+                inner => self::segments(std::slice::from_ref(inner), in_filter, traits)?,
+            },
+            Segment::Selector(one) => selector(one, in_filter, traits)?,
+            Segment::Selectors(several) => {
+                for one in several {
+                    selector(one, in_filter, traits)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn selector(selector: &Selector, in_filter: bool, traits: &mut Traits) -> Result<(), Refusal> {
+    match selector {
+        Selector::Filter(_) if in_filter => refuse(
+            "a filter inside a filter",
+            "select the inner nodes with a call of `rhai`, or by a path of their own",
+        ),
+        Selector::Filter(inner) => filter(inner, traits),
+        Selector::Name(_) | Selector::Wildcard | Selector::Index(_) | Selector::Slice(..) => Ok(()),
+    }
+}
+
+fn filter(expression: &Filter, traits: &mut Traits) -> Result<(), Refusal> {
+    match expression {
+        Filter::Or(all) | Filter::And(all) => all.iter().try_for_each(|one| filter(one, traits)),
+        Filter::Atom(FilterAtom::Filter { expr, .. }) => filter(expr, traits),
+        Filter::Atom(FilterAtom::Test { expr, .. }) => match &**expr {
+            Test::Function(call) => match &**call {
+                TestFunction::Match(..) | TestFunction::Search(..) => function(call, traits),
+                TestFunction::Custom(..) => function(call, traits),
+                TestFunction::Length(_) | TestFunction::Value(_) | TestFunction::Count(_) => refuse(
+                    format!("`{call}` is a value, not a test"),
+                    "compare it: `length(@.x) > 0` (RFC 9535, section 2.4.3)",
+                ),
+            },
+            test => query(test, traits),
+        },
+        Filter::Atom(FilterAtom::Comparison(comparison)) => {
+            traits.compares = true;
+            traits.orders |= !matches!(**comparison, Comparison::Eq(..) | Comparison::Ne(..));
+            let (left, right) = comparison.vals();
+            comparable(left, traits)?;
+            comparable(right, traits)
+        }
+    }
+}
+
+fn query(test: &Test, traits: &mut Traits) -> Result<(), Refusal> {
+    match test {
+        Test::RelQuery(inner) => segments(inner, true, traits),
+        Test::AbsQuery(inner) => {
+            absolute(inner.segments.first().and_then(name), traits)?;
+            segments(&inner.segments, true, traits)
+        }
+        Test::Function(call) => function(call, traits),
+    }
+}
+
+fn name(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Selector(Selector::Name(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// A `$` inside a filter must name the part of the document that it reads, as the whole path must.
+fn absolute(name: Option<&str>, traits: &mut Traits) -> Result<(), Refusal> {
+    match name {
+        Some(name) => {
+            traits.absolute.push(name.to_owned());
+            Ok(())
+        }
+        None => refuse("`$` in a filter names no call", "write `$.call.member`"),
+    }
+}
+
+fn comparable(value: &Comparable, traits: &mut Traits) -> Result<(), Refusal> {
+    match value {
+        Comparable::Literal(literal) => literal_is_exact(literal),
+        Comparable::SingularQuery(SingularQuery::Current(_)) => Ok(()),
+        Comparable::SingularQuery(SingularQuery::Root(segments)) => absolute(
+            segments.first().and_then(|segment| match segment {
+                SingularQuerySegment::Name(name) => Some(name.as_str()),
+                SingularQuerySegment::Index(_) => None,
+            }),
+            traits,
+        ),
+        Comparable::Function(call) => match call {
+            TestFunction::Length(_) | TestFunction::Value(_) | TestFunction::Count(_) => function(call, traits),
+            TestFunction::Match(..) | TestFunction::Search(..) | TestFunction::Custom(..) => refuse(
+                format!("`{call}` is a test, not a value"),
+                "use it without a comparison (RFC 9535, section 2.4.3)",
+            ),
+        },
+    }
+}
+
+fn literal_is_exact(literal: &Literal) -> Result<(), Refusal> {
+    match literal {
+        Literal::Float(number) if number.abs() > EXACT => refuse(
+            "this number cannot be compared exactly",
+            "integers of up to 64 bits can; write a longer id as a string",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn function(call: &TestFunction, traits: &mut Traits) -> Result<(), Refusal> {
+    match call {
+        TestFunction::Length(arg) => value_argument(call, arg, traits),
+        TestFunction::Match(left, right) | TestFunction::Search(left, right) => {
+            value_argument(call, left, traits)?;
+            value_argument(call, right, traits)
+        }
+        TestFunction::Count(arg) | TestFunction::Value(arg) => match arg {
+            FnArg::Test(test) if !matches!(**test, Test::Function(_)) => query(test, traits),
+            _ => refuse(format!("`{call}` takes a query"), "for example `count(@.items[*])` (RFC 9535, section 2.4.5)"),
+        },
+        TestFunction::Custom(name, _) => refuse(
+            format!("no function `{name}` in RFC 9535"),
+            "there are `length`, `count`, `value`, `match` and `search`",
+        ),
+    }
+}
+
+/// An argument that must be a value: a literal, a singular query, or a function that gives a value.
+fn value_argument(call: &TestFunction, argument: &FnArg, traits: &mut Traits) -> Result<(), Refusal> {
+    let help = "a literal or a path to one node (RFC 9535, section 2.4.3)";
+    match argument {
+        FnArg::Literal(_) => Ok(()),
+        FnArg::Test(test) => match &**test {
+            Test::RelQuery(inner) if inner.iter().all(is_singular) => query(test, traits),
+            Test::AbsQuery(inner) if inner.segments.iter().all(is_singular) => query(test, traits),
+            Test::Function(inner) if !matches!(**inner, TestFunction::Match(..) | TestFunction::Search(..)) => {
+                function(inner, traits)
+            }
+            _ => refuse(format!("`{call}` takes values, and this may be several nodes"), help),
+        },
+        FnArg::Filter(_) => refuse(format!("`{call}` takes values, not a condition"), help),
+    }
+}
+
+fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
+    Err((message.into(), help.into()))
+}
