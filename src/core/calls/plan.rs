@@ -103,11 +103,6 @@ impl Plan {
     pub fn len(&self) -> usize {
         self.calls.len()
     }
-
-    /// True for a rule that asks nobody.
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
 }
 
 /// Compiles the calls of a rule. `None` if there was a problem.

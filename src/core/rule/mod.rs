@@ -33,10 +33,6 @@ pub const MAX_SOURCE: usize = 256 * 1024;
 pub struct Rule {
     /// The text it was read from.
     pub source: Arc<Source>,
-    /// What it is for, in the author's words.
-    pub description: Option<Text>,
-    /// Where the provider documents its answers.
-    pub docs: Option<Text>,
     /// The claim that identifies the user; `sub` without one.
     pub subject: Option<Text>,
     /// Knobs with their defaults.
@@ -138,10 +134,12 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     let listed = |reader: &mut Reader<'_>, key: &str| {
         request.as_ref().map(|request| reader.texts(request, key)).unwrap_or_default()
     };
+    // These two are for people; they only have to be text.
+    for key in ["description", "docs"] {
+        reader.text(fields, key);
+    }
     Rule {
         source: reader.source().clone(),
-        description: reader.text(fields, "description"),
-        docs: reader.text(fields, "docs"),
         subject: reader.text(fields, "subject"),
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),

@@ -1,0 +1,140 @@
+//! The commands: arguments in, exit code out.
+//!
+//! 0 is done, 1 means that a rule is wrong or answered with an error, 2 that the
+//! command could not do its work.
+
+mod check;
+mod config;
+mod demo;
+mod output;
+mod serve;
+mod try_once;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flags, Format, Level, LogFlags};
+
+/// Done.
+const DONE: u8 = 0;
+/// A rule is wrong, or answered with an error.
+const WRONG: u8 = 1;
+/// The command could not do its work.
+const FAILED: u8 = 2;
+
+/// Turns awkward userinfo answers into flat OpenID Connect claims.
+#[derive(Debug, Parser)]
+#[command(name = "claimsmith", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the rules of a folder.
+    Serve(Common),
+    /// Compile rules without serving them, and show all their problems.
+    Check(check::Arguments),
+    /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
+    Try(try_once::Arguments),
+    /// Show an awkward provider and what a rule makes of it; needs nothing.
+    Demo(demo::Arguments),
+    /// Print the effective settings, and where each comes from.
+    Config(Common),
+}
+
+/// What several commands take.
+#[derive(Clone, Debug, Default, Args)]
+struct Common {
+    /// The settings file [default: claimsmith.toml, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to accept requests on [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The folder of the rules [default: rules].
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Threads that answer requests [default: one a core].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// How much is logged: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    log_level: Option<Level>,
+    /// How log lines look: auto, pretty or json.
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    log_format: Option<Format>,
+}
+
+impl Common {
+    fn flags(&self) -> Flags {
+        Flags {
+            config: self.config.clone(),
+            listen: self.listen,
+            rules: self.rules.clone(),
+            workers: self.workers,
+            log: LogFlags { level: self.log_level, format: self.log_format },
+        }
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    Ok(match text {
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "info" => Level::Info,
+        "debug" => Level::Debug,
+        "trace" => Level::Trace,
+        _ => return Err("one of error, warn, info, debug, trace".into()),
+    })
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Ok(match text {
+        "auto" => Format::Auto,
+        "pretty" => Format::Pretty,
+        "json" => Format::Json,
+        _ => return Err("one of auto, pretty, json".into()),
+    })
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(common) => serve::run(&common),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Try(arguments) => try_once::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Config(common) => config::run(&common),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            output::complain(&message);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A runtime for a command that waits for a few things at once.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() -> Result<(), String> {
+    let fault = |error: std::io::Error| format!("cannot wait for signals: {error}");
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map_err(fault),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(fault)
+}

@@ -1,0 +1,33 @@
+//! `claimsmith serve`
+
+use super::{Common, DONE, interrupted, output, runtime};
+use crate::{
+    config,
+    gateway::{Secrets, Upstream, load, start, start_log},
+};
+
+pub(super) fn run(common: &Common) -> Result<u8, String> {
+    let settings = config::load(&common.flags())?.settings;
+    start_log(&settings.log);
+    let host = Upstream::new(&settings, Secrets::Real)?;
+    let loaded = load(&settings, &host)?;
+    output::show_problems(&loaded.problems);
+    for rule in &loaded.refused {
+        tracing::error!(rule, "this rule is refused; the others serve");
+    }
+    for rule in settings.rule.keys().filter(|name| loaded.routes.find(&format!("/{name}")).is_none()) {
+        tracing::warn!(rule, "the settings name a rule that does not serve");
+    }
+    let rules = loaded.routes.names().join(",");
+    if rules.is_empty() {
+        return Err(format!("no rule serves from {}: there is nothing to do", settings.rules.display()));
+    }
+    let runtime = runtime()?;
+    let running = start(settings, loaded.routes, &Secrets::Real)?;
+    tracing::info!(address = %running.address(), rules, "listening");
+    runtime.block_on(interrupted())?;
+    tracing::info!("stopping");
+    running.stop();
+    tracing::info!("stopped");
+    Ok(DONE)
+}

@@ -1,0 +1,118 @@
+//! `claimsmith try`: one rule, one request, every step on view.
+
+use std::{
+    io::{self, IsTerminal, Read},
+    path::PathBuf,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clap::Args;
+use http::header;
+
+use super::{Common, DONE, WRONG, output, runtime};
+use crate::{
+    config::{self, Settings},
+    core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
+    gateway::{Secrets, Upstream, source},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The name of a rule in the rules folder, or a rule file.
+    rule: String,
+    /// Show each call, each claim and where it came from, on standard error.
+    #[arg(long)]
+    trace: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
+    let mut settings = config::load(&arguments.common.flags())?.settings;
+    let path = if arguments.rule.ends_with(".toml") {
+        let path = PathBuf::from(&arguments.rule);
+        settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
+        path
+    } else {
+        settings.rules.join(format!("{}.toml", arguments.rule))
+    };
+    let host = Upstream::new(&settings, Secrets::Real)?;
+    let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
+    let request = request(rule.name())?;
+    let trace = arguments.trace.then(Trace::default);
+    let runtime = runtime()?;
+    let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, trace.as_ref());
+    let outcome = runtime.block_on(async { tokio::time::timeout(settings.deadline.0, evaluation).await });
+    if let Some(trace) = &trace {
+        trace.steps().iter().for_each(show);
+    }
+    let Ok(outcome) = outcome else {
+        output::complain("the deadline was spent before the answer was there");
+        return Ok(WRONG);
+    };
+    if let Some(failure) = &outcome.failure {
+        output::remark(&format!("{}: {}", outcome.response.status(), failure.words()));
+    }
+    output::say(&String::from_utf8_lossy(outcome.response.body()));
+    Ok(match outcome.failure {
+        None => DONE,
+        Some(_) => WRONG,
+    })
+}
+
+/// The rule; its problems are shown, and `None` is given, if it is refused.
+fn compile(path: &std::path::Path, settings: &Settings, host: &Upstream) -> Result<Option<CompiledRule>, String> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let source = source(path)?;
+    let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
+    let (rule, problems) = Compiler::new::<Upstream>().compile(&name, &source, &vars, host);
+    output::show_problems(&problems.sorted());
+    Ok(rule)
+}
+
+/// The request that an auth server would make. The token is in no argument, so in no process list and no history.
+fn request(rule: &str) -> Result<Request, String> {
+    let token = match config::token() {
+        Some(token) => token,
+        None => {
+            if io::stdin().is_terminal() {
+                output::remark("the caller's token, then Ctrl-D:");
+            }
+            let mut token = String::new();
+            // Longer than any token; what follows is not read.
+            io::stdin()
+                .take(64 * 1024)
+                .read_to_string(&mut token)
+                .map_err(|error| format!("cannot read the token: {error}"))?;
+            token
+        }
+    };
+    let token = token.trim();
+    if token.is_empty() {
+        return Err("no token: set CLAIMSMITH_TOKEN, or write it to standard input".into());
+    }
+    http::Request::get(format!("/{rule}"))
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Bytes::new())
+        .map_err(|_| "the token has characters that no header can hold".into())
+}
+
+fn show(step: &Step) {
+    match step {
+        Step::Call { name, request, result, time } => {
+            let time = time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
+            output::remark(&format!("call {name}: {result}{time}"));
+            request.iter().for_each(|line| output::remark(&format!("    {line}")));
+        }
+        Step::Claim { name, value, from } => match value {
+            Some(value) => output::remark(&format!("claim {name} = {value}  (from {from})")),
+            None => output::remark(&format!("claim {name} is absent")),
+        },
+        Step::Note(words) => output::remark(words),
+    }
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1000.0)
+}

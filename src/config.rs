@@ -1,0 +1,408 @@
+//! The settings of the process: defaults < file < environment < flags, then typed.
+//!
+//! Every value keeps the layer that it came from, so that `claimsmith config` can
+//! tell. Settings hold no secrets: rules name those by reference.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment, Metadata, Profile, Provider, Source,
+    providers::Env,
+    value::{Dict, Map, Value},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::Url;
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "claimsmith.toml";
+const PREFIX: &str = "CLAIMSMITH_";
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where requests are accepted.
+    pub listen: SocketAddr,
+    /// The folder of the rules.
+    pub rules: PathBuf,
+    /// Threads that answer requests, each with its own connections; 0 for one a core.
+    pub workers: usize,
+    /// The time for a whole request, from its head to its answer.
+    pub deadline: Span,
+    /// Requests on their way at once; more are answered 503.
+    pub max_requests: usize,
+    /// Bytes of a request's body.
+    pub max_request_body: usize,
+    /// How long a stopping process waits for the requests on their way.
+    pub drain: Span,
+    /// Accept a token in the query, which RFC 6750 advises against.
+    pub query_token: bool,
+    /// Logging.
+    pub log: Log,
+    /// TLS for `listen`; plain HTTP without.
+    pub tls: Option<Tls>,
+    /// How upstreams are reached.
+    pub upstream: Upstream,
+    /// Settings of single rules.
+    pub rule: BTreeMap<String, Rule>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least serious level that is written.
+    pub level: Level,
+    /// How lines look.
+    pub format: Format,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// What the operator must look at.
+    Error,
+    /// And what upstreams do wrong.
+    Warn,
+    /// And one line a request.
+    #[default]
+    Info,
+    /// And what is of use to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A PEM file with the certificate chain; read again when it changes.
+    pub certificate: PathBuf,
+    /// A PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// `[upstream]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// The time to connect, TLS included.
+    pub connect_timeout: Span,
+    /// Bytes of an answer's body, decompressed.
+    pub max_body: usize,
+    /// Origins that are reached at another origin, for staging and tests.
+    pub reroute: BTreeMap<Origin, Origin>,
+}
+
+/// `[rule.NAME]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rule {
+    /// Values for the rule's `[vars]`.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            rules: PathBuf::from("rules"),
+            workers: 0,
+            deadline: Span(Duration::from_secs(10)),
+            max_requests: 4096,
+            max_request_body: 64 * 1024,
+            drain: Span(Duration::from_secs(30)),
+            query_token: false,
+            log: Log::default(),
+            tls: None,
+            upstream: Upstream::default(),
+            rule: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Upstream { connect_timeout: Span(Duration::from_secs(5)), max_body: 1024 * 1024, reroute: BTreeMap::new() }
+    }
+}
+
+/// A duration, written like `10s` or `500ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+        parsed
+            .map(Span)
+            .ok_or_else(|| de::Error::custom(format!("not a duration: `{text}`; for example `10s` or `500ms`")))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = self.0.as_millis();
+        serializer.serialize_str(&if millis % 1000 == 0 {
+            format!("{}s", millis / 1000)
+        } else {
+            format!("{millis}ms")
+        })
+    }
+}
+
+/// Scheme, host and port: `https://api.acme.example`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(Url);
+
+impl Origin {
+    /// The origin as a URL with an empty path.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("not an origin: `{text}`; write scheme, host and port alone, like `https://host:8443`");
+        let url = Url::parse(text).map_err(|_| fault())?;
+        let sound = matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if sound { Ok(Origin(url)) } else { Err(fault()) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What the command line says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Flags {
+    /// The settings file.
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// `--listen`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// `--rules`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PathBuf>,
+    /// `--workers`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
+    /// `--log-format` and `--log-level`
+    #[serde(skip_serializing_if = "LogFlags::is_empty")]
+    pub log: LogFlags,
+}
+
+/// What the command line says of logging.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct LogFlags {
+    /// `--log-level`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// `--log-format`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+}
+
+impl LogFlags {
+    fn is_empty(&self) -> bool {
+        self.level.is_none() && self.format.is_none()
+    }
+}
+
+/// The effective settings, and where each value came from.
+#[derive(Debug)]
+pub struct Config {
+    /// The values.
+    pub settings: Settings,
+    figment: Figment,
+}
+
+/// Reads all layers.
+///
+/// # Errors
+/// A sentence for each fault: the key, the layer it stands in, and what is wrong.
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+pub fn load(flags: &Flags) -> Result<Config, String> {
+    let named = flags.config.clone().or_else(|| std::env::var_os(format!("{PREFIX}CONFIG")).map(PathBuf::from));
+    let mut figment = Figment::from(Layer::new("defaults", None, &Settings::default())?);
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let dict: Dict = toml::from_str(&text)
+                .map_err(|error| format!("{}: not TOML: {}", path.display(), one_line(&error.to_string())))?;
+            figment = figment.merge(Layer { name: "file", path: Some(path), dict });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
+        Err(error) => return Err(format!("cannot read the settings file {}: {error}", path.display())),
+    }
+    // These two say where settings and the caller's token come from; they are no settings.
+    let environment = Env::prefixed(PREFIX).ignore(&["config", "token"]).split("__");
+    figment = figment.merge(environment).merge(Layer::new("flags", None, flags)?);
+    let settings = figment
+        .extract::<Settings>()
+        .map_err(|errors| errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n"))?;
+    Ok(Config { settings, figment })
+}
+
+/// The caller's token for `claimsmith try`, from CLAIMSMITH_TOKEN.
+#[expect(clippy::disallowed_methods, reason = "settings and what stands beside them are read here")]
+pub fn token() -> Option<String> {
+    std::env::var(format!("{PREFIX}TOKEN")).ok().filter(|token| !token.is_empty())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn explain(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let layer = error.metadata.as_ref().map(origin).unwrap_or_default();
+    let at = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
+    let from = if layer.is_empty() { String::new() } else { format!(" ({layer})") };
+    format!("settings: {at}{}{from}", error.kind)
+}
+
+/// The words for a layer.
+fn origin(metadata: &Metadata) -> String {
+    match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment") => "environment".into(),
+        _ => metadata.name.clone().into_owned(),
+    }
+}
+
+impl Config {
+    /// Every setting with its value as TOML and its origin, in the order of the keys.
+    pub fn table(&self) -> Vec<(String, String, String)> {
+        let mut rows = Vec::new();
+        if let Ok(Value::Dict(_, settings)) = Value::serialize(&self.settings) {
+            self.rows("", &settings, &mut rows);
+        }
+        rows
+    }
+
+    fn rows(&self, prefix: &str, dict: &Dict, rows: &mut Vec<(String, String, String)>) {
+        for (name, value) in dict {
+            let quoted = if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+                name.clone()
+            } else {
+                format!("{name:?}")
+            };
+            let key = if prefix.is_empty() { quoted } else { format!("{prefix}.{quoted}") };
+            match value {
+                Value::Dict(_, inner) => self.rows(&key, inner, rows),
+                Value::Empty(..) => {}
+                value => {
+                    // A key with dots in it cannot be asked for, but the table that it is in can.
+                    let asked = if key.contains('"') { prefix } else { &key };
+                    let origin = self.figment.find_metadata(asked).map(origin).unwrap_or_default();
+                    rows.push((key, literal(value), origin));
+                }
+            }
+        }
+    }
+}
+
+/// A scalar as TOML writes it.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Bool(_, flag) => flag.to_string(),
+        Value::Num(_, number) => match (number.to_i128(), number.to_u128()) {
+            (Some(number), _) => number.to_string(),
+            (_, Some(number)) => number.to_string(),
+            _ => number.to_f64().unwrap_or_default().to_string(),
+        },
+        Value::Char(_, c) => format!("{:?}", c.to_string()),
+        Value::Array(_, items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(", ")),
+        Value::Dict(..) | Value::Empty(..) => String::new(),
+    }
+}
+
+/// One layer of settings.
+struct Layer {
+    name: &'static str,
+    path: Option<PathBuf>,
+    dict: Dict,
+}
+
+impl Layer {
+    fn new(name: &'static str, path: Option<&Path>, values: &impl Serialize) -> Result<Self, String> {
+        match Value::serialize(values) {
+            Ok(Value::Dict(_, dict)) => Ok(Layer { name, path: path.map(Path::to_owned), dict: without_empty(dict) }),
+            Ok(_) => Ok(Layer { name, path: None, dict: Dict::new() }),
+            Err(error) => Err(format!("settings: {error}")),
+        }
+    }
+}
+
+/// Absent values would hide those of lower layers.
+fn without_empty(dict: Dict) -> Dict {
+    dict.into_iter()
+        .filter_map(|(key, value)| match value {
+            Value::Empty(..) => None,
+            Value::Dict(tag, inner) => Some((key, Value::Dict(tag, without_empty(inner)))),
+            value => Some((key, value)),
+        })
+        .collect()
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        match &self.path {
+            Some(path) => Metadata::from(self.name, path.as_path()),
+            None => Metadata::named(self.name),
+        }
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.dict.clone())]))
+    }
+}

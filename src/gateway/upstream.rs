@@ -1,0 +1,198 @@
+//! The core's door: calls by reqwest, secrets from the environment and from files.
+
+use std::{collections::HashMap, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, redirect::Policy};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use url::{Origin, Url};
+
+use super::clock;
+use crate::{
+    config::Settings,
+    core::{Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource},
+};
+
+/// Idle connections that are kept for each upstream and worker.
+const MAX_IDLE: usize = 256;
+/// How long they are kept: less than most servers do, so that a request rarely meets one that was just closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest secret in a file, in bytes.
+const MAX_SECRET: u64 = 64 * 1024;
+
+/// Where secrets come from.
+#[derive(Clone, Debug)]
+pub enum Secrets {
+    /// The environment and the files that rules name.
+    Real,
+    /// Every secret has a value that is none: for commands that only check rules.
+    Placeholders,
+    /// These, by the name of their environment variable: for the demo.
+    Given(Arc<HashMap<String, Secret>>),
+}
+
+/// The native host.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Client,
+    reroute: HashMap<Origin, Url>,
+    max_body: usize,
+    rules: PathBuf,
+    secrets: Secrets,
+}
+
+impl Upstream {
+    /// A host with a connection pool of its own.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn new(settings: &Settings, secrets: Secrets) -> Result<Self, String> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls()?)
+            // A proxy from the environment would see every token.
+            .no_proxy()
+            // The core follows redirects, if the rule says so.
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(settings.upstream.connect_timeout.0)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map_err(|error| format!("cannot set up the HTTP client: {error}"))?;
+        let reroute = settings.upstream.reroute.iter();
+        Ok(Upstream {
+            client,
+            reroute: reroute.map(|(from, to)| (from.url().origin(), to.url().clone())).collect(),
+            max_body: settings.upstream.max_body,
+            rules: settings.rules.clone(),
+            secrets,
+        })
+    }
+
+    /// Sends the request to where the operator says that its origin is.
+    fn lead(&self, url: &mut Url) {
+        if self.reroute.is_empty() {
+            return;
+        }
+        if let Some(target) = self.reroute.get(&url.origin()) {
+            // Both are http or https with a host, so none of these can fail.
+            let _ = url.set_scheme(target.scheme());
+            let _ = url.set_host(target.host_str());
+            let _ = url.set_port(target.port());
+        }
+    }
+
+    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, FetchError> {
+        let mut response = self.client.execute(request).await.map_err(|error| fault(&error))?;
+        let mut body = Bytes::new();
+        let mut more = BytesMut::new();
+        if response.content_length().is_some_and(|length| length > self.max_body as u64) {
+            return Err(FetchError::TooLarge(self.max_body));
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
+            if body.len() + more.len() + chunk.len() > self.max_body {
+                return Err(FetchError::TooLarge(self.max_body));
+            }
+            // Most answers come in one piece, which is then not copied.
+            if body.is_empty() && more.is_empty() {
+                body = chunk;
+            } else {
+                if more.is_empty() {
+                    more.extend_from_slice(&std::mem::take(&mut body));
+                }
+                more.extend_from_slice(&chunk);
+            }
+        }
+        let body = if more.is_empty() { body } else { more.freeze() };
+        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
+    }
+}
+
+impl Host for Upstream {
+    async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
+        let Outgoing { method, mut url, headers, body, timeout } = outgoing;
+        self.lead(&mut url);
+        let mut request = reqwest::Request::new(method, url);
+        *request.headers_mut() = headers;
+        if !body.is_empty() {
+            *request.body_mut() = Some(body.into());
+        }
+        match timeout {
+            Some(limit) => {
+                tokio::time::timeout(limit, self.exchange(request)).await.unwrap_or(Err(FetchError::Timeout))
+            }
+            // The deadline of the whole request holds.
+            None => self.exchange(request).await,
+        }
+    }
+
+    fn secret(&self, source: &SecretSource) -> Result<Secret, String> {
+        match (&self.secrets, source) {
+            (Secrets::Placeholders, _) => Ok(Secret::new("placeholder")),
+            (Secrets::Given(values), SecretSource::Env(name)) if values.contains_key(name) => Ok(values[name].clone()),
+            (_, SecretSource::Env(name)) => environment(name),
+            (_, SecretSource::File(path)) => file(path),
+        }
+    }
+
+    fn script(&self, name: &str) -> Result<String, String> {
+        let path = self.rules.join(name);
+        let length = fs::metadata(&path).map_err(|error| error.to_string())?.len();
+        if length > MAX_SOURCE as u64 {
+            return Err(format!("it has {length} bytes"));
+        }
+        fs::read_to_string(&path).map_err(|error| error.to_string())
+    }
+
+    fn clock() -> Duration {
+        clock()
+    }
+}
+
+fn environment(name: &str) -> Result<Secret, String> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Err(format!("the environment variable {name} is empty")),
+        Ok(value) => Ok(Secret::new(value)),
+        Err(std::env::VarError::NotPresent) => Err(format!("there is no environment variable {name}")),
+        Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment variable {name} is not UTF-8")),
+    }
+}
+
+fn file(path: &str) -> Result<Secret, String> {
+    let length = fs::metadata(path).map_err(|error| format!("{path}: {error}"))?.len();
+    if length > MAX_SECRET {
+        return Err(format!("{path} has {length} bytes, and a secret has at most {MAX_SECRET}"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let value = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    if value.is_empty() { Err(format!("{path} is empty")) } else { Ok(Secret::new(value)) }
+}
+
+/// TLS with the roots of the web; certificates are always verified.
+fn tls() -> Result<ClientConfig, String> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("cannot set up TLS: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// What went wrong. The words are those of the innermost error: the outer ones name the URL, which may hold a token.
+fn fault(error: &reqwest::Error) -> FetchError {
+    if error.is_timeout() && !error.is_connect() {
+        return FetchError::Timeout;
+    }
+    let mut inner: &dyn Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    let words = if std::ptr::eq(std::ptr::from_ref(inner).cast::<u8>(), std::ptr::from_ref(error).cast::<u8>()) {
+        "the exchange failed".to_owned()
+    } else {
+        inner.to_string()
+    };
+    if error.is_connect() { FetchError::Connect(words) } else { FetchError::Broken(words) }
+}
