@@ -177,13 +177,6 @@ impl Serialize for Span {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(Url);
 
-impl Origin {
-    /// The origin as a URL with an empty path.
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
 impl std::str::FromStr for Origin {
     type Err = String;
 

@@ -14,7 +14,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Flags, Format, Level, LogFlags};
+use crate::{
+    config::{Flags, Format, Level, LogFlags},
+    gateway::flush_log,
+};
 
 /// Done.
 const DONE: u8 = 0;
@@ -109,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
+    flush_log();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(message) => {

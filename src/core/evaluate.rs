@@ -81,7 +81,7 @@ async fn steps<H: Host>(
     let mut memory = Memory::default();
     let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
     let round = calls::Round { token: &token, host, trace, began };
-    *calls = calls::run(&rule.calls, &mut facts, &mut memory, &round).await?;
+    calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
     rule.require.run(&facts, &mut memory, trace)?;
     let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
     if let Some(script) = &rule.script {

@@ -258,6 +258,7 @@ pub fn options() -> Response {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(header::ALLOW, ALLOW);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response
 }
 

@@ -2,12 +2,32 @@
 //!
 //! Only our own events are written. Libraries log what they see, and at their
 //! lower levels that includes header values.
+//!
+//! Lines are gathered and written together by a thread of their own, so that a
+//! request pays for no system call. What is left is written when the process
+//! ends or panics.
 
-use std::io::{self, IsTerminal};
+mod line;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+use self::line::JsonLine;
 use crate::config::{Format, Level, Log};
+
+/// How long a line waits for company.
+const GATHER: Duration = Duration::from_millis(20);
+/// Bytes that are gathered at most; a writer that is slower than its requests makes them wait.
+const MAX_GATHERED: usize = 256 * 1024;
+
+static GATHERED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static SOMETHING: Condvar = Condvar::new();
 
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(log: &Log) {
@@ -24,13 +44,70 @@ pub fn start(log: &Log) {
         Format::Json => true,
     };
     let registry = tracing_subscriber::registry().with(Targets::new().with_target("claimsmith", level));
-    // Fails only if logging was started before.
-    let _ = if json {
-        let lines =
-            fmt::layer().json().flatten_event(true).with_target(false).with_current_span(false).with_span_list(false);
-        registry.with(lines.with_writer(io::stderr)).try_init()
+    let started = if json {
+        registry.with(fmt::layer().event_format(JsonLine).with_writer(|| Gather)).try_init().is_ok()
     } else {
         let lines = fmt::layer().with_target(false).with_ansi(io::stderr().is_terminal());
-        registry.with(lines.with_writer(io::stderr)).try_init()
+        registry.with(lines.with_writer(|| Gather)).try_init().is_ok()
     };
+    if started {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            flush();
+            previous(info);
+        }));
+        // Without the thread lines are still written: when much has gathered, and at the end.
+        let _ = thread::Builder::new().name("log".into()).spawn(write_on);
+    }
+}
+
+/// Writes what has gathered.
+pub fn flush() {
+    let mut lines = gathered();
+    write(&mut lines);
+}
+
+fn gathered() -> MutexGuard<'static, Vec<u8>> {
+    GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A log that nobody reads is no reason to stop answering.
+fn write(lines: &mut Vec<u8>) {
+    let _ = io::stderr().write_all(lines);
+    lines.clear();
+}
+
+/// The life of the log's thread.
+fn write_on() {
+    let mut spare = Vec::new();
+    loop {
+        let mut lines =
+            SOMETHING.wait_while(gathered(), |lines| lines.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        // Wait a little for more, with the lock released.
+        lines = SOMETHING.wait_timeout(lines, GATHER).unwrap_or_else(PoisonError::into_inner).0;
+        std::mem::swap(&mut *lines, &mut spare);
+        drop(lines);
+        write(&mut spare);
+    }
+}
+
+/// Takes one line at a time.
+struct Gather;
+
+impl Write for Gather {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut lines = gathered();
+        let first = lines.is_empty();
+        lines.extend_from_slice(line);
+        if lines.len() > MAX_GATHERED {
+            write(&mut lines);
+        } else if first {
+            SOMETHING.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -24,7 +24,7 @@ use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
     load::{Loaded, files, load, source},
-    log::start as start_log,
+    log::{flush as flush_log, start as start_log},
     tls::Certificate,
     upstream::{Secrets, Upstream},
 };

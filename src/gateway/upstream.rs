@@ -5,7 +5,7 @@ use std::{collections::HashMap, error::Error, fs, path::PathBuf, sync::Arc, time
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use url::{Origin, Url};
+use url::{Position, Url};
 
 use super::clock;
 use crate::{
@@ -35,7 +35,8 @@ pub enum Secrets {
 #[derive(Debug)]
 pub struct Upstream {
     client: Client,
-    reroute: HashMap<Origin, Url>,
+    /// Pairs of origins as URLs write them: `https://host`, without a slash.
+    reroute: Vec<(String, String)>,
     max_body: usize,
     rules: PathBuf,
     secrets: Secrets,
@@ -62,24 +63,19 @@ impl Upstream {
         let reroute = settings.upstream.reroute.iter();
         Ok(Upstream {
             client,
-            reroute: reroute.map(|(from, to)| (from.url().origin(), to.url().clone())).collect(),
+            reroute: reroute.map(|(from, to)| (from.to_string(), to.to_string())).collect(),
             max_body: settings.upstream.max_body,
             rules: settings.rules.clone(),
             secrets,
         })
     }
 
-    /// Sends the request to where the operator says that its origin is.
-    fn lead(&self, url: &mut Url) {
-        if self.reroute.is_empty() {
-            return;
-        }
-        if let Some(target) = self.reroute.get(&url.origin()) {
-            // Both are http or https with a host, so none of these can fail.
-            let _ = url.set_scheme(target.scheme());
-            let _ = url.set_host(target.host_str());
-            let _ = url.set_port(target.port());
-        }
+    /// The same resource where the operator says that its origin is.
+    fn lead(&self, url: Url) -> Url {
+        let target = self.reroute.iter().find(|(from, _)| *from == url[..Position::BeforePath]);
+        let Some((_, to)) = target else { return url };
+        // Two sound URLs make a sound one.
+        Url::parse(&format!("{to}{}", &url[Position::BeforePath..])).unwrap_or(url)
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, FetchError> {
@@ -110,9 +106,8 @@ impl Upstream {
 
 impl Host for Upstream {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, mut url, headers, body, timeout } = outgoing;
-        self.lead(&mut url);
-        let mut request = reqwest::Request::new(method, url);
+        let Outgoing { method, url, headers, body, timeout } = outgoing;
+        let mut request = reqwest::Request::new(method, self.lead(url));
         *request.headers_mut() = headers;
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());

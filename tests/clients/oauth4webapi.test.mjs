@@ -127,7 +127,7 @@ describe('oauth4webapi', SUITE, () => {
     });
   }
 
-  test('is told by a bare challenge that a token is needed (RFC 6750, 3)', async () => {
+  test('is told by a bare challenge that a token is needed (RFC 6750, 3.1)', async () => {
     const response = await fetch(scene.gatewayEndpoint, options());
     assert.equal(response.status, 401);
     assert.equal(response.headers.get('www-authenticate'), 'Bearer');

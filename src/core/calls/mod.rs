@@ -95,15 +95,15 @@ pub async fn run<H: Host>(
     facts: &mut Facts<'_>,
     memory: &mut Memory,
     round: &Round<'_, H>,
-) -> Result<Summary, Failure> {
-    let mut summary = Summary::default();
+    summary: &mut Summary,
+) -> Result<(), Failure> {
     // One call is the common case, and needs no scheduling.
     if let [call] = &plan.calls[..] {
-        if let Some(outgoing) = begin(call, 0, facts, memory, round, &mut summary)? {
+        if let Some(outgoing) = begin(call, 0, facts, memory, round, summary)? {
             let (_, answer, time) = send(call, 0, outgoing, round).await;
-            finish(call, 0, answer, time, facts, memory, round, &mut summary)?;
+            finish(call, 0, answer, time, facts, memory, round, summary)?;
         }
-        return Ok(summary);
+        return Ok(());
     }
     let mut waiting: Vec<usize> = (0..plan.calls.len()).collect();
     let mut done = vec![false; plan.calls.len()];
@@ -121,15 +121,15 @@ pub async fn run<H: Host>(
                     continue;
                 }
                 progress = true;
-                match begin(call, number, facts, memory, round, &mut summary)? {
+                match begin(call, number, facts, memory, round, summary)? {
                     Some(outgoing) => running.push(send(call, number, outgoing, round)),
                     None => done[number] = true,
                 }
             }
             waiting = still_waiting;
         }
-        let Some((number, answer, time)) = running.next().await else { return Ok(summary) };
-        finish(&plan.calls[number], number, answer, time, facts, memory, round, &mut summary)?;
+        let Some((number, answer, time)) = running.next().await else { return Ok(()) };
+        finish(&plan.calls[number], number, answer, time, facts, memory, round, summary)?;
         done[number] = true;
     }
 }

@@ -269,6 +269,9 @@ impl Plan {
         match claims.iter().find(|(name, _)| *name == self.subject).map(|(_, value)| &**value) {
             None => fail(Cause::Missing),
             Some(Value::String(text)) if is_nobody(text) => fail(Cause::NoSubject),
+            Some(Value::String(text)) if text.chars().any(char::is_control) => {
+                fail(Cause::Type("it has a control character, and it identifies the user"))
+            }
             Some(Value::Number(number)) if number.as_str() == "0" => fail(Cause::NoSubject),
             Some(Value::String(_) | Value::Number(_)) => Ok(()),
             Some(_) => fail(Cause::Type("it is neither text nor a number, and it identifies the user")),
