@@ -8,3 +8,5 @@ mod support;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// The catalogue against documented answers.
+mod providers;

@@ -71,8 +71,7 @@ impl Expression {
         {
             return Some(Expression::Path(Path::members(root, &names[1..], text.trim())));
         }
-        Program::compile(spot, text, Kind::Expression, offer, known, problems)
-            .map(|program| Expression::Program(Box::new(program)))
+        Program::compile(spot, text, offer, known, problems).map(|program| Expression::Program(Box::new(program)))
     }
 
     /// Adds what it reads.
@@ -109,27 +108,13 @@ impl Expression {
     }
 }
 
-/// What a text is compiled as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Expression,
-    Script,
-}
-
 impl Program {
     /// Compiles a whole script.
     pub fn script(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Self> {
-        Program::compile(spot, text, Kind::Script, Offer::Claims, known, problems)
+        Program::compile(spot, text, Offer::Claims, known, problems)
     }
 
-    fn compile(
-        spot: &Spot<'_>,
-        text: &str,
-        kind: Kind,
-        offer: Offer,
-        known: &Known<'_>,
-        problems: &mut Problems,
-    ) -> Option<Self> {
+    fn compile(spot: &Spot<'_>, text: &str, offer: Offer, known: &Known<'_>, problems: &mut Problems) -> Option<Self> {
         if text.len() > MAX_SCRIPT {
             let problem = spot.problem(Code::TooLarge, 0..0, format!("the script has {} bytes", text.len()));
             problems.add(problem.help(format!("a script has at most {MAX_SCRIPT} bytes")));
@@ -137,10 +122,7 @@ impl Program {
         }
         let parse = |text: &str| {
             let scope = names(offer, known);
-            match kind {
-                Kind::Expression => known.engine.rhai.compile_expression_with_scope(&scope, text),
-                Kind::Script => known.engine.rhai.compile_with_scope(&scope, text),
-            }
+            known.engine.rhai.compile_with_scope(&scope, text)
         };
         let ast = match parse(text) {
             Ok(ast) => ast,
