@@ -112,10 +112,7 @@ async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let respond = service_fn(move |request: hyper::Request<Incoming>| {
-        let service = service.clone();
-        async move { service.respond(request).await }
-    });
+    let respond = service_fn(move |request: hyper::Request<Incoming>| service.clone().respond(request));
     let connection = server.serve_connection(TokioIo::new(stream), respond);
     if let Err(error) = watcher.watch(connection).await {
         // The client went away or sent no HTTP: its own doing, and of interest only when looking for it.

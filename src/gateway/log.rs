@@ -18,7 +18,7 @@ use std::{
 
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::line::JsonLine;
+use self::line::{JsonLines, Lines};
 use crate::config::{Format, Level, Log};
 
 /// How long a line waits for company.
@@ -45,10 +45,10 @@ pub fn start(log: &Log) {
     };
     let registry = tracing_subscriber::registry().with(Targets::new().with_target("claimsmith", level));
     let started = if json {
-        registry.with(fmt::layer().event_format(JsonLine).with_writer(|| Gather)).try_init().is_ok()
+        registry.with(JsonLines { sink: gather }).try_init().is_ok()
     } else {
         let lines = fmt::layer().with_target(false).with_ansi(io::stderr().is_terminal());
-        registry.with(lines.with_writer(|| Gather)).try_init().is_ok()
+        registry.with(lines.with_writer(|| Lines { sink: gather })).try_init().is_ok()
     };
     if started {
         let previous = std::panic::take_hook();
@@ -91,23 +91,14 @@ fn write_on() {
     }
 }
 
-/// Takes one line at a time.
-struct Gather;
-
-impl Write for Gather {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut lines = gathered();
-        let first = lines.is_empty();
-        lines.extend_from_slice(line);
-        if lines.len() > MAX_GATHERED {
-            write(&mut lines);
-        } else if first {
-            SOMETHING.notify_one();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Takes one line.
+fn gather(line: &[u8]) {
+    let mut lines = gathered();
+    let first = lines.is_empty();
+    lines.extend_from_slice(line);
+    if lines.len() > MAX_GATHERED {
+        write(&mut lines);
+    } else if first {
+        SOMETHING.notify_one();
     }
 }

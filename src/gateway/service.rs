@@ -2,6 +2,8 @@
 
 use std::{
     convert::Infallible,
+    fmt::Write,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::{HeaderName, HeaderValue, Method};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -34,81 +37,75 @@ impl Service {
 
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
-        &self,
+        self: Arc<Self>,
         request: hyper::Request<Incoming>,
     ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
         let started = clock();
         let id = self.ids.take(request.headers().get(&REQUEST_ID));
-        let method = request.method().clone();
-        let path = request.uri().path().to_owned();
         let text = id.to_str().unwrap_or_default();
-        let outcome = self.outcome(request, text).await;
-        self.log(&method, &path, text, &outcome, clock().saturating_sub(started));
+        let (head, body) = request.into_parts();
+        let mut request = Request::from_parts(head, Bytes::new());
+        let outcome = self.within_limits(&mut request, body, text).await;
+        self.log(&request, text, &outcome, clock().saturating_sub(started));
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
         Ok(response)
     }
-
-    async fn outcome(&self, request: hyper::Request<Incoming>, id: &str) -> Outcome {
+    /// Answers within the deadline, if not too many others are being answered.
+    async fn within_limits(&self, request: &mut Request, body: Incoming, id: &str) -> Outcome {
         let settings = &self.shared.settings;
-        let failed = |failure: Failure| Outcome {
-            response: failure.response(id),
-            failure: Some(failure),
-            calls: Summary::default(),
-        };
         let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let _one_less = Leaving(&self.shared);
         if in_flight >= settings.max_requests {
-            return failed(Failure::Overload);
+            return refuse(Failure::Overload, id);
+        }
+        // Not `tokio::time::timeout`: that would move the whole evaluation.
+        let deadline = pin!(tokio::time::sleep(settings.deadline.0));
+        let work = pin!(self.evaluate(request, body, id));
+        match select(work, deadline).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(_) => refuse(Failure::Deadline, id),
+        }
+    }
+
+    async fn evaluate(&self, request: &mut Request, body: Incoming, id: &str) -> Outcome {
+        let settings = &self.shared.settings;
+        // The bodies of other methods have no meaning here and are left unread.
+        if request.method() == Method::POST {
+            match receive(body, settings.max_request_body).await {
+                Ok(body) => *request.body_mut() = body,
+                Err(failure) => return refuse(failure, id),
+            }
         }
         let reception = Reception { query_token: settings.query_token };
-        let work = async {
-            let request = match receive(request, settings.max_request_body).await {
-                Ok(request) => request,
-                Err(failure) => return failed(failure),
-            };
-            answer(&self.shared.routes, &request, id, reception, &self.upstream).await
-        };
-        tokio::time::timeout(settings.deadline.0, work).await.unwrap_or_else(|_| failed(Failure::Deadline))
+        answer(&self.shared.routes, request, id, reception, &self.upstream).await
     }
 
     /// One line a request: no token, no secret, no claim, and no path that is no rule's name.
-    fn log(&self, method: &Method, path: &str, id: &str, outcome: &Outcome, took: Duration) {
-        let rule = if self.shared.routes.find(path).is_some() { path.trim_start_matches('/') } else { "-" };
+    fn log(&self, request: &Request, id: &str, outcome: &Outcome, took: Duration) {
+        let unknown = matches!(outcome.failure, Some(Failure::NoRule));
+        let rule = if unknown { "-" } else { request.uri().path().trim_start_matches('/') };
+        let method = request.method().as_str();
         let status = outcome.response.status().as_u16();
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let calls = outcome.calls.sent;
-        let method = method.as_str();
-        let given_up = outcome.calls.given_up.join(",");
-        match &outcome.failure {
-            None if given_up.is_empty() => {
-                tracing::info!(rule, method, status, duration_us, calls, request_id = id, "answered");
+        let given_up = (!outcome.calls.given_up.is_empty()).then(|| outcome.calls.given_up.join(","));
+        let given_up = given_up.as_deref();
+        let reason = outcome.failure.as_ref().map(Failure::words);
+        let reason = reason.as_deref();
+        let message = if reason.is_some() { "refused" } else { "answered" };
+        match outcome.failure.as_ref().map(Failure::blame) {
+            Some(Blame::Us) => {
+                tracing::error!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
             }
-            None => {
-                tracing::warn!(
-                    rule,
-                    method,
-                    status,
-                    duration_us,
-                    calls,
-                    given_up,
-                    request_id = id,
-                    "answered without an optional call"
-                );
+            Some(Blame::Upstream) => {
+                tracing::warn!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
             }
-            Some(failure) => {
-                let reason = failure.words();
-                match failure.blame() {
-                    Blame::Caller => {
-                        tracing::info!(rule, method, status, duration_us, calls, reason, request_id = id, "refused")
-                    }
-                    Blame::Upstream => {
-                        tracing::warn!(rule, method, status, duration_us, calls, reason, request_id = id, "failed")
-                    }
-                    Blame::Us => {
-                        tracing::error!(rule, method, status, duration_us, calls, reason, request_id = id, "failed")
-                    }
-                }
+            None if given_up.is_some() => {
+                tracing::warn!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
+            }
+            None | Some(Blame::Caller) => {
+                tracing::info!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
             }
         }
     }
@@ -123,22 +120,22 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// Reads the body of a POST; other methods' bodies have no meaning here and are left unread.
-async fn receive(request: hyper::Request<Incoming>, max_body: usize) -> Result<Request, Failure> {
-    let (head, body) = request.into_parts();
-    if head.method != Method::POST {
-        return Ok(Request::from_parts(head, Bytes::new()));
-    }
-    match Limited::new(body, max_body).collect().await {
-        Ok(body) => Ok(Request::from_parts(head, body.to_bytes())),
+/// Reads a body to its end.
+async fn receive(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::RequestTooLarge),
         Err(_) => Err(Failure::Unreadable),
     }
 }
 
+fn refuse(failure: Failure, id: &str) -> Outcome {
+    Outcome { response: failure.response(id), failure: Some(failure), calls: Summary::default() }
+}
+
 /// Request ids: the caller's, or the next of our own.
 struct Ids {
-    prefix: u64,
+    prefix: String,
     next: AtomicU64,
 }
 
@@ -146,7 +143,7 @@ impl Ids {
     fn new() -> Self {
         // Ids need to differ between workers and restarts, not to be unguessable.
         use std::hash::{BuildHasher, RandomState};
-        Ids { prefix: RandomState::new().hash_one(clock()), next: AtomicU64::new(1) }
+        Ids { prefix: format!("{:016x}-", RandomState::new().hash_one(clock())), next: AtomicU64::new(1) }
     }
 
     /// A caller's id is taken over if it is short and plain, so that it cannot forge log lines.
@@ -156,9 +153,11 @@ impl Ids {
         match given {
             Some(id) if !id.is_empty() && id.len() <= MAX && id.as_bytes().iter().all(plain) => id.clone(),
             _ => {
-                let number = self.next.fetch_add(1, Ordering::Relaxed);
-                HeaderValue::try_from(format!("{:016x}-{number:x}", self.prefix))
-                    .unwrap_or(HeaderValue::from_static("unknown"))
+                let mut id = String::with_capacity(self.prefix.len() + 16);
+                id.push_str(&self.prefix);
+                // Writing to a string does not fail.
+                let _ = write!(id, "{:x}", self.next.fetch_add(1, Ordering::Relaxed));
+                HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Limited};
 use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use url::{Position, Url};
@@ -79,28 +79,17 @@ impl Upstream {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, FetchError> {
-        let mut response = self.client.execute(request).await.map_err(|error| fault(&error))?;
-        let mut body = Bytes::new();
-        let mut more = BytesMut::new();
+        let response = self.client.execute(request).await.map_err(|error| fault(&error))?;
         if response.content_length().is_some_and(|length| length > self.max_body as u64) {
             return Err(FetchError::TooLarge(self.max_body));
         }
-        while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
-            if body.len() + more.len() + chunk.len() > self.max_body {
-                return Err(FetchError::TooLarge(self.max_body));
-            }
-            // Most answers come in one piece, which is then not copied.
-            if body.is_empty() && more.is_empty() {
-                body = chunk;
-            } else {
-                if more.is_empty() {
-                    more.extend_from_slice(&std::mem::take(&mut body));
-                }
-                more.extend_from_slice(&chunk);
-            }
-        }
-        let body = if more.is_empty() { body } else { more.freeze() };
-        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
+        let (head, body) = http::Response::from(response).into_parts();
+        // The limit holds for what comes out of the decompression.
+        let body = Limited::new(body, self.max_body)
+            .collect()
+            .await
+            .map_err(|error| error.downcast_ref().map_or(FetchError::TooLarge(self.max_body), fault))?;
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 }
 
