@@ -1,5 +1,7 @@
 //! The caller's token: where it stands in the request, and whether it can be forwarded.
 
+use std::ops::Range;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
@@ -8,12 +10,14 @@ use super::message::{Request, Secret};
 
 /// A bearer token as it was received.
 #[derive(Clone, Debug)]
-pub struct Token {
-    value: Secret,
-    /// The whole header field, if the token came in one.
-    header: Option<HeaderValue>,
-    /// True if the field reads `Bearer TOKEN` letter for letter, so that it can be handed on as it is.
-    is_bearer: bool,
+pub struct Token(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// An `Authorization` field, marked sensitive, and where the token stands in it.
+    Header { field: HeaderValue, token: Range<usize> },
+    /// A parameter of a form or query.
+    Parameter(Secret),
 }
 
 /// Why a request has no token that can be used.
@@ -50,15 +54,16 @@ impl Token {
             return Err(Failure::InQuery);
         }
         let from_header = header_token(request.headers())?;
-        let mut found = [from_header, from_form.map(plain), from_query.map(plain)].into_iter().flatten();
+        let parameter = |value: String| Token(Source::Parameter(Secret::new(value)));
+        let mut found = [from_header, from_form.map(parameter), from_query.map(parameter)].into_iter().flatten();
         let token = found.next().ok_or(Failure::Missing)?;
         if found.next().is_some() {
             return Err(Failure::Twice);
         }
-        if !is_token(token.value.expose()) {
+        if !is_token(token.value()) {
             return Err(Failure::Malformed);
         }
-        if is_bound(token.value.expose()) {
+        if is_bound(token.value()) {
             return Err(Failure::Bound);
         }
         Ok(token)
@@ -66,20 +71,31 @@ impl Token {
 
     /// The token itself.
     pub fn value(&self) -> &str {
-        self.value.expose()
+        match &self.0 {
+            Source::Header { field, token } => field.to_str().map_or("", |text| &text[token.clone()]),
+            Source::Parameter(value) => value.expose(),
+        }
     }
 
     /// `Bearer TOKEN`.
     pub fn as_bearer(&self) -> Option<HeaderValue> {
-        match &self.header {
-            Some(header) if self.is_bearer => Some(header.clone()),
+        match &self.0 {
+            // The field reads so letter for letter: it is handed on as it is.
+            Source::Header { field, token }
+                if field.as_bytes().starts_with(b"Bearer ") && *token == (7..field.len()) =>
+            {
+                Some(field.clone())
+            }
             _ => credentials("Bearer", self.value()),
         }
     }
 
     /// The `Authorization` field as it was received; `Bearer TOKEN` for a token that came otherwise.
     pub fn as_received(&self) -> Option<HeaderValue> {
-        self.header.clone().or_else(|| self.as_bearer())
+        match &self.0 {
+            Source::Header { field, .. } => Some(field.clone()),
+            Source::Parameter(value) => credentials("Bearer", value.expose()),
+        }
     }
 }
 
@@ -89,10 +105,6 @@ pub fn credentials(scheme: &str, token: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-fn plain(value: String) -> Token {
-    Token { value: Secret::new(value), header: None, is_bearer: false }
 }
 
 fn header_token(headers: &HeaderMap) -> Result<Option<Token>, Failure> {
@@ -109,14 +121,14 @@ fn header_token(headers: &HeaderMap) -> Result<Option<Token>, Failure> {
     if scheme.eq_ignore_ascii_case("dpop") {
         return Err(Failure::Bound);
     }
-    let value = value.trim_matches(' ');
-    if scheme.is_empty() || value.is_empty() {
+    let end = text.trim_end_matches(' ').len();
+    let start = end - value.trim_matches(' ').len();
+    if scheme.is_empty() || start == end {
         return Err(Failure::Malformed);
     }
-    let is_bearer = scheme == "Bearer" && text.len() == "Bearer ".len() + value.len();
-    let mut header = field.clone();
-    header.set_sensitive(true);
-    Ok(Some(Token { value: Secret::new(value), header: Some(header), is_bearer }))
+    let mut field = field.clone();
+    field.set_sensitive(true);
+    Ok(Some(Token(Source::Header { field, token: start..end })))
 }
 
 /// RFC 6750, section 2.2: only for a POST with a form body.

@@ -1,7 +1,10 @@
 //! The core's door: calls by reqwest, secrets from the environment and from files.
 
-use std::{collections::HashMap, error::Error, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, error::Error, fs, io::Read, path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
 use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -84,12 +87,34 @@ impl Upstream {
             return Err(FetchError::TooLarge(self.max_body));
         }
         let (head, body) = http::Response::from(response).into_parts();
-        // The limit holds for what comes out of the decompression.
         let body = Limited::new(body, self.max_body)
             .collect()
             .await
-            .map_err(|error| error.downcast_ref().map_or(FetchError::TooLarge(self.max_body), fault))?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+            .map_err(|error| error.downcast_ref().map_or(FetchError::TooLarge(self.max_body), fault))?
+            .to_bytes();
+        let body = match head.headers.get(header::CONTENT_ENCODING) {
+            None => body,
+            Some(encoding) => self.decompress(encoding, &body)?,
+        };
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// We ask for no encoding, but some providers compress whatever is asked.
+    /// The limit holds for what comes out.
+    fn decompress(&self, encoding: &HeaderValue, body: &[u8]) -> Result<Bytes, FetchError> {
+        let limit = self.max_body as u64 + 1;
+        let mut plain = Vec::new();
+        let read = match encoding.as_bytes().trim_ascii().to_ascii_lowercase().as_slice() {
+            b"" | b"identity" => return Ok(Bytes::copy_from_slice(body)),
+            b"gzip" | b"x-gzip" => MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain),
+            b"deflate" => ZlibDecoder::new(body).take(limit).read_to_end(&mut plain),
+            _ => return Err(FetchError::Broken("its Content-Encoding is not known here".into())),
+        };
+        match read {
+            Ok(length) if length > self.max_body => Err(FetchError::TooLarge(self.max_body)),
+            Ok(_) => Ok(plain.into()),
+            Err(_) => Err(FetchError::Broken("it cannot be decompressed".into())),
+        }
     }
 }
 
