@@ -8,3 +8,5 @@ mod support;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What is said of a wrong rule: pairs of a rule and its problems.
+mod problems;
