@@ -4,6 +4,8 @@
 
 mod support;
 
+// The program: its commands, exit codes and output.
+mod cli;
 // Imports point downward; every file has a head.
 mod floors;
 // Request in, answer out, over real sockets.
