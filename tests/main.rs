@@ -12,3 +12,5 @@ mod floors;
 mod flow;
 // What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
+// Connections: HTTP/1.1, HTTP/2, TLS, and what is no HTTP.
+mod protocol;
