@@ -13,11 +13,14 @@ use std::{
 
 use figment::{
     Figment, Metadata, Profile, Provider, Source,
+    error::Kind,
     providers::Env,
     value::{Dict, Map, Value},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
+
+use crate::core::problem::did_you_mean;
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "claimsmith.toml";
@@ -268,8 +271,12 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
     let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     match fs::read_to_string(&path) {
         Ok(text) => {
-            let dict: Dict = toml::from_str(&text)
-                .map_err(|error| format!("{}: not TOML: {}", path.display(), one_line(&error.to_string())))?;
+            let dict: Dict = toml::from_str(&text).map_err(|error| {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+                let column = before[start..].chars().count() + 1;
+                format!("{}:{line}:{column}: not TOML: {}", path.display(), one_line(error.message()))
+            })?;
             figment = figment.merge(Layer { name: "file", path: Some(path), dict });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
@@ -299,7 +306,13 @@ fn explain(error: &figment::Error) -> String {
     let layer = error.metadata.as_ref().map(origin).unwrap_or_default();
     let at = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
     let from = if layer.is_empty() { String::new() } else { format!(" ({layer})") };
-    format!("settings: {at}{}{from}", error.kind)
+    let fault = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            format!("there is no such key; {}", did_you_mean(name, known.iter().copied()))
+        }
+        kind => kind.to_string(),
+    };
+    format!("settings: {at}{fault}{from}")
 }
 
 /// The words for a layer.

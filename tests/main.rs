@@ -4,9 +4,15 @@
 
 mod support;
 
+// The program: commands, exit codes, output, signals.
+mod cli;
 // Imports point downward; every file has a head.
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What is said of a wrong rule: pairs of a rule and its problems.
+mod problems;
+// HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
+mod protocol;
 // The catalogue against documented answers.
 mod providers;

@@ -80,7 +80,9 @@ impl Compiler {
     ) -> Option<CompiledRule> {
         let vars = merge(rule, vars, problems);
         let secrets = resolve(rule, host, problems);
-        let calls: Vec<_> = rule.calls.iter().map(|call| call.name.name.clone()).collect();
+        // Those that could not be read come last, so that the others keep their numbers.
+        let calls = rule.calls.iter().map(|call| &call.name.name).chain(&rule.unread_calls);
+        let calls: Vec<_> = calls.cloned().collect();
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
         let known =
             Known { calls: &calls, vars: &vars, secrets: &secrets, secret_names: &secret_names, engine: &self.engine };
@@ -118,6 +120,7 @@ fn check_name(name: &str, source: &Arc<Source>, problems: &mut Problems) {
     if !is_rule_name(name) {
         let place = Place { source: source.clone(), span: 0..0 };
         let problem = Problem::new(Code::BadName, place, format!("`{name}` cannot be the name of a rule"))
+            .label("this file")
             .help("the file name is the path: lower-case letters, digits, `-` and `_`, at most 64");
         problems.add(problem);
     }
@@ -137,6 +140,7 @@ fn merge(rule: &Rule, given: &Map<String, Value>, problems: &mut Problems) -> Va
                     start(rule),
                     format!("the settings give a var `{name}`, which the rule does not have"),
                 )
+                .label("this file")
                 .help(did_you_mean(name, known));
                 problems.add(problem);
             }
@@ -152,6 +156,7 @@ fn start(rule: &Rule) -> Place {
 fn resolve<H: Host>(rule: &Rule, host: &H, problems: &mut Problems) -> BTreeMap<String, Secret> {
     let mut secrets = BTreeMap::new();
     for (key, source) in &rule.secrets {
+        let Some(source) = source else { continue };
         match host.secret(source) {
             Ok(secret) => {
                 secrets.insert(key.name.clone(), secret);
@@ -185,11 +190,13 @@ fn listed_headers(rule: &Rule, problems: &mut Problems) -> Vec<HeaderName> {
         match HeaderName::try_from(text.value.as_str()) {
             Ok(name) if PRIVATE.contains(&name.as_str()) => problems.add(
                 Problem::new(Code::NotHere, place, format!("the header `{name}` is not in the document"))
+                    .label("not offered")
                     .help("it carries credentials, which must not reach claims"),
             ),
             Ok(name) => headers.push(name),
             Err(_) => problems.add(
                 Problem::new(Code::BadHeader, place, format!("not a header name: `{}`", text.value))
+                    .label("no header has this name")
                     .help("letters, digits and `-`"),
             ),
         }

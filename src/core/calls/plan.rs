@@ -1,6 +1,6 @@
 //! From `[call.*]` as written to a plan that is ready to run.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -107,15 +107,17 @@ impl Plan {
 
 /// Compiles the calls of a rule. `None` if there was a problem.
 pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
-    let mut compiled = Vec::new();
+    let mut compiled = Vec::with_capacity(calls.len());
     let mut all = Mentions::default();
     for call in calls {
         let mut mentions = Mentions::default();
         let mut compiler = Compiler { source, known, problems: &mut *problems, mentions: &mut mentions };
-        compiled.extend(compiler.call(call));
+        compiled.push(compiler.call(call));
         all.extend(&mentions);
     }
-    if compiled.len() != calls.len() || !is_ordered(source, calls, &compiled, problems) {
+    let ordered = is_ordered(source, &compiled, calls, problems);
+    let compiled: Vec<_> = compiled.into_iter().flatten().collect();
+    if compiled.len() != known.calls.len() || !ordered {
         return None;
     }
     let mut plan = Plan { calls: compiled, mentions: Mentions::default() };
@@ -124,25 +126,35 @@ pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, pr
     Some(plan)
 }
 
-/// Reports calls that wait for one another.
-fn is_ordered(source: &Arc<Source>, calls: &[rule::Call], compiled: &[Call], problems: &mut Problems) -> bool {
-    let mut done = vec![false; compiled.len()];
+/// Reports calls that wait for one another. A call that could not be compiled waits for nothing.
+fn is_ordered(source: &Arc<Source>, compiled: &[Option<Call>], calls: &[rule::Call], problems: &mut Problems) -> bool {
+    let needs = |at: usize| compiled[at].as_ref().map_or(&[][..], |call| &call.needs);
+    let mut stuck: Vec<_> = (0..compiled.len()).collect();
     loop {
-        let ready = (0..compiled.len()).find(|at| !done[*at] && compiled[*at].needs.iter().all(|need| done[*need]));
-        match ready {
-            Some(at) => done[at] = true,
-            None => break,
+        // Calls that can run are taken away, and calls that nobody waits for: they are not what is wrong.
+        let all = stuck.clone();
+        stuck.retain(|at| needs(*at).iter().any(|need| all.contains(need)));
+        stuck.retain(|at| all.iter().any(|other| needs(*other).contains(at)));
+        if stuck.len() == all.len() {
+            break;
         }
     }
-    let stuck: Vec<_> = (0..compiled.len()).filter(|at| !done[*at]).collect();
     let Some(first) = stuck.first() else { return true };
-    let names: Vec<_> = stuck.iter().map(|at| format!("`{}`", compiled[*at].name)).collect();
+    let names: Vec<_> = stuck.iter().map(|at| format!("`{}`", calls[*at].name.name)).collect();
+    let (message, label, help) = match &names[..] {
+        [name] => (
+            format!("the call {name} waits for itself"),
+            "reads its own answer",
+            "before a call is sent it has no answer; `fail_when` can read it afterwards",
+        ),
+        _ => (
+            format!("these calls wait for one another: {}", names.join(", ")),
+            "one of them",
+            "each reads an answer of another; take one mention away",
+        ),
+    };
     let place = rule::place(source, &calls[*first].span());
-    problems.add(
-        Problem::new(Code::Cycle, place, format!("these calls wait for one another: {}", names.join(", ")))
-            .label("one of them")
-            .help("each reads an answer of another; take one mention away"),
-    );
+    problems.add(Problem::new(Code::Cycle, place, message).label(label).help(help));
     false
 }
 
@@ -227,14 +239,26 @@ impl Compiler<'_> {
         Spot::text(self.source, text)
     }
 
-    fn bad(&mut self, code: Code, text: &Text, message: impl Into<String>, help: impl Into<String>) {
-        let problem = self.spot(text).problem(code, 0..text.value.len(), message).help(help);
+    fn bad(&mut self, code: Code, text: &Text, message: impl Into<String>, label: &str, help: impl Into<String>) {
+        self.bad_part(code, text, 0..text.value.len(), message, label, help);
+    }
+
+    fn bad_part(
+        &mut self,
+        code: Code,
+        text: &Text,
+        range: Range<usize>,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
+        let problem = self.spot(text).problem(code, range, message).label(label).help(help);
         self.problems.add(problem);
     }
 
-    fn bad_key(&mut self, code: Code, key: &Key, message: impl Into<String>, help: impl Into<String>) {
+    fn bad_key(&mut self, code: Code, key: &Key, message: impl Into<String>, label: &str, help: impl Into<String>) {
         let place = rule::place(self.source, &key.span);
-        self.problems.add(Problem::new(code, place, message).help(help));
+        self.problems.add(Problem::new(code, place, message).label(label).help(help));
     }
 
     fn template(&mut self, text: &Text, position: Position) -> Option<Template> {
@@ -251,6 +275,7 @@ impl Compiler<'_> {
                 Code::BadValue,
                 text,
                 format!("{what} cannot depend on a request"),
+                "known only when a request is there",
                 "use `${secrets.…}`, `${vars.…}` or plain text",
             );
         }
@@ -270,7 +295,8 @@ impl Compiler<'_> {
         const KNOWN: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         if !KNOWN.contains(&text.value.as_str()) {
             let help = did_you_mean(&text.value, KNOWN);
-            self.bad(Code::BadValue, text, format!("not a method that a call can use: `{}`", text.value), help);
+            let message = format!("not a method that a call can use: `{}`", text.value);
+            self.bad(Code::BadValue, text, message, "unknown method", help);
             return None;
         }
         Method::from_bytes(text.value.as_bytes()).ok()
@@ -284,7 +310,9 @@ impl Compiler<'_> {
         let origin_is_fixed =
             whole.is_some() || start.split_once("://").is_some_and(|(_, after)| after.contains(['/', '?']));
         if !origin_is_fixed {
-            self.bad(Code::BadUrl, text, "scheme, host and port are not fixed by the rule", help);
+            let range = from_elsewhere(&text.value).unwrap_or(0..text.value.len());
+            let message = "scheme, host and port are not fixed by the rule";
+            self.bad_part(Code::BadUrl, text, range, message, "known only when a request is there", help);
             return None;
         }
         // A part of the path that is cut off in the middle of an escape would not parse; the origin does.
@@ -294,24 +322,12 @@ impl Compiler<'_> {
         let url = match parsed {
             Ok(url) => url,
             Err(error) => {
-                self.bad(Code::BadUrl, text, format!("not a URL: {error}"), help);
+                self.bad(Code::BadUrl, text, "not a URL", &error.to_string(), help);
                 return None;
             }
         };
-        let wrong = match url.scheme() {
-            "http" | "https" => None,
-            other => Some(format!("not a scheme that a call can use: `{other}`")),
-        };
-        let wrong =
-            wrong.or_else(|| (url.host_str().unwrap_or_default().is_empty()).then(|| "the URL has no host".into()));
-        let wrong = wrong.or_else(|| {
-            (!url.username().is_empty() || url.password().is_some())
-                .then(|| "credentials in a URL end up in logs".into())
-        });
-        let wrong = wrong.or_else(|| url.fragment().map(|_| "a fragment is never sent".into()));
-        if let Some(message) = wrong {
-            let help = "write `https://host/path`; credentials belong into `auth` or `headers`";
-            self.bad(Code::BadUrl, text, message, help);
+        if let Some((range, message, label, help)) = unfit(&url, &text.value) {
+            self.bad_part(Code::BadUrl, text, range, message, label, help);
             return None;
         }
         Some(match whole {
@@ -341,7 +357,8 @@ impl Compiler<'_> {
     fn not_a_path(&mut self, text: &Text) {
         if let Some(path) = text.value.strip_prefix("$.") {
             let help = format!("write `${{{path}}}`");
-            self.bad(Code::PlainText, text, "a JSONPath has no meaning here: it would be sent as text", help);
+            let message = "a JSONPath has no meaning here: it would be sent as text";
+            self.bad(Code::PlainText, text, message, "not looked up", help);
         }
     }
 
@@ -358,6 +375,7 @@ impl Compiler<'_> {
                     Code::BadHeader,
                     key,
                     format!("not a header name: `{}`", key.name),
+                    "no header has this name",
                     "letters, digits and `-`",
                 );
                 continue;
@@ -367,6 +385,7 @@ impl Compiler<'_> {
                     Code::BadHeader,
                     key,
                     format!("`{name}` cannot be set by a rule"),
+                    "belongs to HTTP itself",
                     "it follows from the address and the body",
                 );
                 continue;
@@ -388,7 +407,8 @@ impl Compiler<'_> {
                         Code::BadHeader,
                         text,
                         "no header can have this value",
-                        "it has a line break or a control character",
+                        "a line break or a control character",
+                        "a header is one line of text",
                     ),
                 },
                 None => headers.push((name, template)),
@@ -433,10 +453,11 @@ impl Compiler<'_> {
                 Code::BadHeader,
                 &call.name,
                 "no header can hold these credentials",
-                "they have a control character",
+                "its `auth` has a control character",
+                "correct the value where the secret comes from",
             );
         };
-        if self.set_authorization(call, compiled, "auth") {
+        if self.set_authorization(call, compiled, "`auth`") {
             compiled.fixed_headers.insert(header::AUTHORIZATION, value);
             compiled.fixed_shown.push(format!("authorization: {words}"));
         }
@@ -447,11 +468,12 @@ impl Compiler<'_> {
         let taken = compiled.fixed_headers.contains_key(header::AUTHORIZATION)
             || compiled.headers.iter().any(|(name, _)| *name == header::AUTHORIZATION);
         if taken {
-            let message = format!("[call.{}] sets the header Authorization twice, once by `{by}`", call.name.name);
+            let message = format!("[call.{}] sets the header Authorization twice, once by {by}", call.name.name);
             self.bad_key(
                 Code::Conflict,
                 &call.name,
                 message,
+                "in this call",
                 "keep one: `token`, `auth` or the header; `token = \"none\"` keeps the caller's token out",
             );
         }
@@ -468,7 +490,11 @@ impl Compiler<'_> {
         };
         let uses_authorization =
             matches!(place, TokenPlace::Bearer | TokenPlace::AsReceived | TokenPlace::Bare | TokenPlace::Scheme(_));
-        if uses_authorization && !self.set_authorization(call, compiled, "token") {
+        let by = match &call.token {
+            Some(_) => "`token`",
+            None => "the caller's token, which travels there unless `token` says otherwise",
+        };
+        if uses_authorization && !self.set_authorization(call, compiled, by) {
             return;
         }
         compiled.carries_token = written_out || !matches!(place, TokenPlace::None);
@@ -484,6 +510,7 @@ impl Compiler<'_> {
                         Code::BadHeader,
                         text,
                         format!("not an authorization scheme: `{}`", text.value),
+                        "no scheme has this name",
                         "letters, digits and `-`",
                     );
                 }
@@ -495,6 +522,7 @@ impl Compiler<'_> {
                         Code::BadHeader,
                         text,
                         format!("not a header that can hold a token: `{}`", text.value),
+                        "no header of ours",
                         "letters, digits and `-`",
                     );
                 }
@@ -512,6 +540,7 @@ impl Compiler<'_> {
                         Code::Conflict,
                         text,
                         "a token in a form needs `form`, not another body",
+                        "there is another body",
                         "write the other fields as `form = { … }`",
                     );
                 }
@@ -531,6 +560,7 @@ impl Compiler<'_> {
                         Code::Conflict,
                         text,
                         "a token in JSON needs a `json` object, not another body",
+                        "there is another body",
                         "write the other members as `json = { … }`",
                     );
                 }
@@ -559,7 +589,8 @@ impl Compiler<'_> {
         match parsed {
             Some(duration) if !duration.is_zero() && duration <= LONGEST => Some(duration),
             Some(_) => {
-                self.bad(Code::BadValue, text, format!("a timeout of `{}`", text.value), "from `1ms` to `60s`");
+                let message = format!("not a timeout of a call: `{}`", text.value);
+                self.bad(Code::BadValue, text, message, "out of range", "from `1ms` to `60s`");
                 None
             }
             None => {
@@ -567,6 +598,7 @@ impl Compiler<'_> {
                     Code::BadValue,
                     text,
                     format!("not a duration: `{}`", text.value),
+                    "no number with a unit",
                     "for example `2s` or `500ms`",
                 );
                 None
@@ -585,12 +617,40 @@ impl Compiler<'_> {
                     Code::BadUrl,
                     text,
                     format!("not an origin: `{}`", text.value),
+                    "not just scheme, host and port",
                     "scheme, host and port alone: `https://host`",
                 ),
             }
         }
         Redirects { max: call.redirect.max, others }
     }
+}
+
+/// The first `${…}` of an address that the rule alone does not fix.
+fn from_elsewhere(text: &str) -> Option<Range<usize>> {
+    let at = text.match_indices("${").map(|(at, _)| at).find(|at| !text[at + 2..].trim_start().starts_with("vars."))?;
+    Some(at..text[at..].find('}').map_or(text.len(), |end| at + end + 1))
+}
+
+/// Why a call cannot go to a URL: the part that is wrong, headline, label and remedy.
+fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &'static str)> {
+    let whole = 0..text.len();
+    let host = text.find("://").map_or(0, |at| at + 3);
+    if !matches!(url.scheme(), "http" | "https") {
+        let message = format!("not a scheme that a call can use: `{}`", url.scheme());
+        let range = text.find(':').map_or(whole, |end| 0..end);
+        return Some((range, message, "neither `https` nor `http`", "write `https://host/path`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let range = text[host..].find('@').map_or(whole, |end| host..host + end);
+        let help = "write them as `auth = { basic = { user = …, password = … } }`";
+        return Some((range, "credentials in a URL end up in logs".into(), "before the host", help));
+    }
+    url.fragment().map(|_| {
+        let range = text.find('#').map_or(whole, |at| at..text.len());
+        let help = "take it away, or write `%23` for a `#` that belongs to the path";
+        (range, "a fragment is never sent".into(), "`#` starts a fragment", help)
+    })
 }
 
 /// A text with `${secrets.NAME}` as people may see it.

@@ -72,8 +72,7 @@ pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Optio
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
-    let named = rule.claims.iter().any(|(key, _)| key.name == subject);
-    if !named && rule.include.is_empty() && rule.script.is_none() {
+    if !rule.identified {
         compiler.no_subject(rule, &subject);
         return None;
     }
@@ -120,7 +119,9 @@ impl Compiler<'_> {
                     let help = did_you_mean(&text.value, kinds::NAMES.map(|(name, _)| name));
                     let spot = Spot::text(self.source, text);
                     let message = format!("not a type of claims: `{}`", text.value);
-                    self.problems.add(spot.problem(Code::BadValue, 0..text.value.len(), message).help(help));
+                    self.problems.add(
+                        spot.problem(Code::BadValue, 0..text.value.len(), message).label("unknown type").help(help),
+                    );
                     return None;
                 }
             },
@@ -151,7 +152,8 @@ impl Compiler<'_> {
             return false;
         }
         let Some(options) = options else { return true };
-        for constant in [&options.default, &constant(options)].into_iter().flatten() {
+        let constants = [("its `default`", options.default.clone()), ("its `value`", constant(options))];
+        for (label, constant) in constants.iter().filter_map(|(label, value)| Some((*label, value.as_ref()?))) {
             let sound = match kind {
                 _ if options.flatten.is_some() => Ok(Cow::Borrowed(constant)),
                 Some(kind) => kind.convert(Cow::Borrowed(constant)),
@@ -159,7 +161,8 @@ impl Compiler<'_> {
             };
             if let Err(why) = sound {
                 let message = format!("this cannot be the claim `{}`: {why}", key.name);
-                self.problems.add(Problem::new(Code::Nested, place(&options.span), message).label("this constant"));
+                let problem = Problem::new(Code::Nested, place(&options.span), message).label(label);
+                self.problems.add(problem.help("a claim is a string, number, boolean or array of strings; standard claims have the type of OpenID Connect"));
                 return false;
             }
         }

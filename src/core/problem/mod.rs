@@ -116,7 +116,7 @@ pub fn did_you_mean<'a>(found: &str, known: impl IntoIterator<Item = &'a str> + 
     }
     let names: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
     match names.len() {
-        0 => "there are none to choose from".into(),
+        0 => "the rule declares none".into(),
         _ => format!("known here: {}", names.join(", ")),
     }
 }

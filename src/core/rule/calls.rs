@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
-use super::text::{Fields, Key, Reader, Text};
+use super::text::{DENIAL_HELP, Fields, Key, Reader, Text};
 use crate::core::problem::Span;
 
 /// One call as written.
@@ -138,15 +138,21 @@ const KEYS: [&str; 15] = [
     "redirect",
 ];
 
-pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Call> {
-    let Some(table) = reader.table(fields, "call", "[call]") else { return Vec::new() };
+/// The calls that could be read, and the names of those that could not.
+pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Vec<Call>, Vec<String>) {
     let mut calls = Vec::new();
+    let mut unread = Vec::new();
+    let Some(table) = reader.table(fields, "call", "[call]") else { return (calls, unread) };
     for (key, value) in table.entries() {
         reader.variable_name(&key, "a call");
-        let Some(fields) = reader.as_table(value, &format!("[call.{}]", key.name)) else { continue };
-        calls.extend(call(reader, key, &fields));
+        let name = key.name.clone();
+        let fields = reader.as_table(value, &format!("[call.{name}]"));
+        match fields.and_then(|fields| call(reader, key, &fields)) {
+            Some(call) => calls.push(call),
+            None => unread.push(name),
+        }
     }
-    calls
+    (calls, unread)
 }
 
 fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call> {
@@ -230,7 +236,8 @@ fn token(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TokenPlace> {
             "bare" => Some(TokenPlace::Bare),
             "as-received" => Some(TokenPlace::AsReceived),
             other => {
-                reader.bad_value(value.span(), format!("not a way to send a token: `{other}`"), TOKEN_HELP);
+                let message = format!("not a way to send a token: `{other}`");
+                reader.bad_value(value.span(), message, "unknown", TOKEN_HELP);
                 None
             }
         };
@@ -247,20 +254,22 @@ fn token(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TokenPlace> {
 
 /// The one key of a table that names an alternative, with its text.
 fn one_of<'k>(reader: &mut Reader<'_>, table: &Fields<'_>, help: &str, kinds: &[&'k str]) -> Option<(&'k str, Text)> {
-    reader.known(table, kinds);
+    let sound = reader.known(table, kinds);
     let mut found = kinds.iter().filter(|kind| table.has(kind));
     match (found.next(), found.next()) {
-        (Some(kind), None) => reader.text(table, kind).map(|text| (*kind, text)),
-        _ => {
-            reader.bad_value(table.span(), "exactly one way is wanted here", help);
-            None
+        (Some(kind), None) => return reader.text(table, kind).map(|text| (*kind, text)),
+        (Some(_), Some(_)) => {
+            reader.bad_value(table.span(), "exactly one way is wanted here", "several are named", help);
         }
+        (None, _) if sound => reader.bad_value(table.span(), "exactly one way is wanted here", "none is named", help),
+        (None, _) => {}
     }
+    None
 }
 
 fn auth(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Auth> {
     let table = reader.table(fields, "auth", "auth")?;
-    reader.known(&table, &["bearer", "basic"]);
+    let sound = reader.known(&table, &["bearer", "basic"]);
     let help = "write `{ bearer = \"${secrets.…}\" }` or `{ basic = { user = …, password = … } }`";
     match (table.has("bearer"), table.has("basic")) {
         (true, false) => reader.text(&table, "bearer").map(Auth::Bearer),
@@ -271,8 +280,11 @@ fn auth(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Auth> {
             let password = reader.required_text(&basic, "password", help)?;
             Some(Auth::Basic { user, password })
         }
-        _ => {
-            reader.bad_value(table.span(), "exactly one kind of credentials is wanted here", help);
+        (both, _) => {
+            if both || sound {
+                let label = if both { "both are set here" } else { "none is named" };
+                reader.bad_value(table.span(), "exactly one kind of credentials is wanted here", label, help);
+            }
             None
         }
     }
@@ -292,6 +304,7 @@ fn expect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<u16> {
             _ => reader.bad_value(
                 item.span(),
                 format!("not a status code: `{code}`"),
+                "out of range",
                 "final status codes are 200 to 599",
             ),
         }
@@ -303,12 +316,12 @@ fn fail_when(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<FailWhen> {
     let mut rows = Vec::new();
     for table in reader.tables(fields, "fail_when", "fail_when") {
         reader.known(&table, &["when", "error", "reason"]);
-        let when = reader.required_text(&table, "when", "the Rhai expression that is true for a failed answer");
-        let error = reader.required_text(
+        let when = reader.required_text(
             &table,
-            "error",
-            "what to answer: `invalid_token`, `insufficient_scope` or `access_denied`",
+            "when",
+            "add `when = \"…\"`: the Rhai expression that is true for a failed answer",
         );
+        let error = reader.required_text(&table, "error", DENIAL_HELP);
         let reason = reader.text(&table, "reason");
         if let (Some(when), Some(error)) = (when, error) {
             rows.push(FailWhen { when, error, reason });
@@ -327,7 +340,8 @@ fn redirect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Redirect {
         u8::try_from(max).ok().filter(|_| max <= MAX_REDIRECTS).unwrap_or_else(|| {
             reader.bad_value(
                 value.span(),
-                format!("too many redirects: `{max}`"),
+                format!("not a number of redirects: `{max}`"),
+                "out of range",
                 format!("0 to {MAX_REDIRECTS} are followed"),
             );
             0

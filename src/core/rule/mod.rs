@@ -11,14 +11,14 @@ mod values;
 use std::sync::Arc;
 
 use serde_json::Value;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 pub use calls::{Auth, Body, Call, FailWhen, JsonBody, TokenPlace};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use values::{Options, Selection, Written};
 
-use self::text::{Fields, Reader};
+use self::text::{DENIAL_HELP, Fields, Reader};
 use super::{
     denial::Denial,
     host::SecretSource,
@@ -37,14 +37,16 @@ pub struct Rule {
     pub subject: Option<Text>,
     /// Knobs with their defaults.
     pub vars: Vec<(Key, Value)>,
-    /// Where secrets come from.
-    pub secrets: Vec<(Key, SecretSource)>,
+    /// Where secrets come from; `None` where that could not be read, which was reported.
+    pub secrets: Vec<(Key, Option<SecretSource>)>,
     /// Headers of the caller's request that the document shows.
     pub request_headers: Vec<Text>,
     /// Query parameters of the caller's request that the document shows.
     pub request_query: Vec<Text>,
     /// The calls, in the order of the file.
     pub calls: Vec<Call>,
+    /// The names of calls that could not be read, which was reported: they are declared all the same.
+    pub unread_calls: Vec<String>,
     /// Objects whose members become claims.
     pub include: Vec<Include>,
     /// The claims, in the order of the file.
@@ -53,6 +55,8 @@ pub struct Rule {
     pub require: Vec<Require>,
     /// The last word.
     pub script: Option<Script>,
+    /// Something may say who the user is, also something that could not be read.
+    pub identified: bool,
 }
 
 /// `include`: copies the members of an object as claims.
@@ -138,20 +142,42 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     for key in ["description", "docs"] {
         reader.text(fields, key);
     }
+    let subject = reader.text(fields, "subject");
+    let identified = is_identified(fields, subject.as_ref());
+    let (calls, unread_calls) = calls::read(reader, fields);
     Rule {
         source: reader.source().clone(),
-        subject: reader.text(fields, "subject"),
+        subject,
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),
         request_headers: listed(reader, "headers"),
         request_query: listed(reader, "query"),
-        calls: calls::read(reader, fields),
+        calls,
+        unread_calls,
         include: include(reader, fields),
         claims: claims(reader, fields),
         require: require(reader, fields),
         script: script(reader, fields),
+        identified,
     }
 }
+
+/// False if it is certain that no claim says who the user is, whatever else is wrong.
+fn is_identified(fields: &Fields<'_>, subject: Option<&Text>) -> bool {
+    let name = subject.map_or("sub", |subject| &subject.value);
+    let claimed = fields.get("claims").is_some_and(|claims| match claims.get_ref() {
+        DeValue::Table(claims) => claims.iter().any(|(key, _)| key.get_ref() == name),
+        _ => true,
+    });
+    claimed
+        || fields.has("include")
+        || fields.has("script")
+        || fields.has("subject") && subject.is_none()
+        || ["claims", "include", "script", "subject"].iter().any(|key| fields.misspells(key))
+}
+
+/// What stands for a var that could not be read, so that nothing else is found wrong with it.
+const STAND_IN: &str = "unread";
 
 fn vars(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Value)> {
     let Some(table) = reader.table(fields, "vars", "[vars]") else { return Vec::new() };
@@ -161,40 +187,54 @@ fn vars(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Value)> {
         match reader.json(value) {
             Some(Value::Array(_) | Value::Object(_)) => {
                 reader.wrong_type(&format!("vars.{}", key.name), value, "a string, number or boolean");
+                vars.push((key, STAND_IN.into()));
             }
             Some(json) => vars.push((key, json)),
-            None => {}
+            None => vars.push((key, STAND_IN.into())),
         }
     }
     vars
 }
 
-fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, SecretSource)> {
+fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Option<SecretSource>)> {
     let Some(table) = reader.table(fields, "secrets", "[secrets]") else { return Vec::new() };
     let mut secrets = Vec::new();
     for (key, value) in table.entries() {
         reader.variable_name(&key, "a secret");
         let what = format!("secrets.{}", key.name);
-        let Some(source) = reader.as_table(value, &what) else { continue };
-        reader.known(&source, &["env", "file"]);
-        match (reader.text(&source, "env"), reader.text(&source, "file")) {
-            (Some(env), None) => secrets.push((key, SecretSource::Env(env.value))),
-            (None, Some(file)) => secrets.push((key, SecretSource::File(file.value))),
-            (Some(_), Some(_)) => reader.conflict(&source, "`env` and `file` exclude each other"),
-            (None, None) => reader.missing(&source, "env", "say `{ env = \"NAME\" }` or `{ file = \"/path\" }`"),
-        }
+        let source = match value.get_ref() {
+            DeValue::Table(_) => reader.as_table(value, &what).and_then(|source| secret(reader, &source)),
+            _ => {
+                let wanted = "`{ env = \"NAME\" }` or `{ file = \"/path\" }`, never the value itself";
+                reader.wrong_type(&what, value, wanted);
+                None
+            }
+        };
+        secrets.push((key, source));
     }
     secrets
+}
+
+fn secret(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SecretSource> {
+    let sound = reader.known(fields, &["env", "file"]);
+    match (fields.has("env"), fields.has("file")) {
+        (true, false) => return reader.text(fields, "env").map(|env| SecretSource::Env(env.value)),
+        (false, true) => return reader.text(fields, "file").map(|file| SecretSource::File(file.value)),
+        (true, true) => reader.conflict(fields, "`env` and `file` exclude each other"),
+        (false, false) if sound => {
+            reader.missing(fields, "env", "say `{ env = \"NAME\" }` or `{ file = \"/path\" }`");
+        }
+        (false, false) => {}
+    }
+    None
 }
 
 fn include(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Include> {
     let mut includes = Vec::new();
     for table in reader.tables(fields, "include", "include") {
         reader.known(&table, &["path", "only", "except", "flatten"]);
-        let Some(path) = reader.text(&table, "path") else {
-            reader.missing(&table, "path", "name the object: `path = \"$.user\"`");
-            continue;
-        };
+        let path = reader.required_text(&table, "path", "name the object: `path = \"$.user\"`");
+        let Some(path) = path else { continue };
         if table.has("only") && table.has("except") {
             reader.conflict(&table, "`only` and `except` exclude each other");
         }
@@ -226,12 +266,8 @@ fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
     let mut guards = Vec::new();
     for table in reader.tables(fields, "require", "[[require]]") {
         reader.known(&table, &["that", "error", "reason"]);
-        let that = reader.required_text(&table, "that", "the Rhai expression that must hold");
-        let error = reader.required_text(
-            &table,
-            "error",
-            "what to answer: `invalid_token`, `insufficient_scope` or `access_denied`",
-        );
+        let that = reader.required_text(&table, "that", "add `that = \"…\"`: the Rhai expression that must hold");
+        let error = reader.required_text(&table, "error", DENIAL_HELP);
         let reason = reader.text(&table, "reason");
         if let (Some(that), Some(error)) = (that, error) {
             guards.push(Require { that, error, reason });
@@ -242,19 +278,17 @@ fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
 
 fn script(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Script> {
     let table = reader.table(fields, "script", "[script]")?;
-    reader.known(&table, &["source", "file"]);
-    match (reader.text(&table, "source"), reader.text(&table, "file")) {
-        (Some(source), None) => Some(Script::Inline(source)),
-        (None, Some(file)) => Some(Script::File(file)),
-        (Some(_), Some(_)) => {
-            reader.conflict(&table, "`source` and `file` exclude each other");
-            None
-        }
-        (None, None) => {
+    let sound = reader.known(&table, &["source", "file"]);
+    match (table.has("source"), table.has("file")) {
+        (true, false) => return reader.text(&table, "source").map(Script::Inline),
+        (false, true) => return reader.text(&table, "file").map(Script::File),
+        (true, true) => reader.conflict(&table, "`source` and `file` exclude each other"),
+        (false, false) if sound => {
             reader.missing(&table, "source", "write the script as `source = '''…'''`, or name its `file`");
-            None
         }
+        (false, false) => {}
     }
+    None
 }
 
 /// The error that a rule answers with this code, or a problem that lists the codes.
@@ -263,7 +297,8 @@ pub fn denial(source: &Arc<Source>, text: &Text, problems: &mut Problems) -> Opt
     if found.is_none() {
         let message = format!("not an error that a rule can answer: `{}`", text.value);
         let help = did_you_mean(&text.value, Denial::ALL.map(Denial::code));
-        problems.add(Problem::new(Code::BadValue, place(source, &text.span), message).help(help));
+        let problem = Problem::new(Code::BadValue, place(source, &text.span), message);
+        problems.add(problem.label("unknown error").help(help));
     }
     found
 }

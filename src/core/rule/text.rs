@@ -9,7 +9,11 @@ use toml::{
 };
 
 use super::names::{RESERVED, is_variable_name};
-use crate::core::problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean};
+use crate::core::problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean, nearest};
+
+/// The remedy where a rule does not say what it answers.
+pub(super) const DENIAL_HELP: &str = "add `error = \"…\"`: `invalid_token`, `insufficient_scope`, `access_denied` or \
+    `temporarily_unavailable`";
 
 /// A string of the rule.
 #[derive(Clone, Debug)]
@@ -43,6 +47,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// True if one of the keys most likely means this one, which is not there.
+    pub(super) fn misspells(&self, key: &str) -> bool {
+        !self.has(key) && self.entries().iter().any(|(found, _)| nearest(&found.name, [key]).is_some())
     }
 
     pub(super) fn span(&self) -> Span {
@@ -90,16 +99,20 @@ impl<'a> Reader<'a> {
         self.problems.add(problem.help("see https://toml.io for the syntax"));
     }
 
-    /// Reports keys that are not among `known`.
-    pub(super) fn known(&mut self, fields: &Fields<'_>, known: &[&str]) {
+    /// Reports keys that are not among `known`. True if there are none: then what is missing is missing,
+    /// and not misspelled.
+    pub(super) fn known(&mut self, fields: &Fields<'_>, known: &[&str]) -> bool {
+        let mut sound = true;
         for (key, _) in fields.entries() {
             if !known.contains(&key.name.as_str()) {
+                sound = false;
                 let help = did_you_mean(&key.name, known.iter().copied());
                 let message = format!("{} has no key `{}`", fields.what, key.name);
                 let problem = self.problem(Code::UnknownKey, key.span, message).label("unknown key").help(help);
                 self.problems.add(problem);
             }
         }
+        sound
     }
 
     pub(super) fn wrong_type(&mut self, what: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
@@ -109,8 +122,8 @@ impl<'a> Reader<'a> {
         self.problems.add(problem);
     }
 
-    pub(super) fn bad_value(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        let problem = self.problem(Code::BadValue, span, message).help(help);
+    pub(super) fn bad_value(&mut self, span: Span, message: impl Into<String>, label: &str, help: impl Into<String>) {
+        let problem = self.problem(Code::BadValue, span, message).label(label).help(help);
         self.problems.add(problem);
     }
 
@@ -122,16 +135,19 @@ impl<'a> Reader<'a> {
         self.problems.add(problem);
     }
 
+    /// Reports a key that is not there; one that is misspelled was reported as unknown.
     pub(super) fn missing(&mut self, fields: &Fields<'_>, key: &str, help: &str) {
+        if fields.misspells(key) {
+            return;
+        }
         let message = format!("{} has no `{key}`", fields.what);
         let problem = self.problem(Code::MissingKey, fields.span(), message).label("it is needed here").help(help);
         self.problems.add(problem);
     }
 
     pub(super) fn bad_name(&mut self, key: &Key, help: &str) {
-        let problem =
-            self.problem(Code::BadName, key.span.clone(), format!("`{}` cannot be a name here", key.name)).help(help);
-        self.problems.add(problem);
+        let problem = self.problem(Code::BadName, key.span.clone(), format!("`{}` cannot be a name here", key.name));
+        self.problems.add(problem.label("not allowed as a name").help(help));
     }
 
     /// Checks the name of a call, var or secret.

@@ -60,7 +60,12 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: 
         DeValue::String(text) => Some(Written::Text(Text { value: text.to_string(), span: value.span() })),
         DeValue::Array(items) => {
             if items.is_empty() {
-                reader.bad_value(value.span(), format!("`{what}` is an empty chain"), "name at least one path");
+                reader.bad_value(
+                    value.span(),
+                    format!("`{what}` is an empty chain"),
+                    "nothing in it",
+                    "name at least one path",
+                );
             }
             Some(Written::Chain(items.iter().filter_map(|item| read(reader, item, what)).collect()))
         }
@@ -78,13 +83,14 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: 
 
 fn options(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: &str) -> Option<Options> {
     let table = reader.as_table(value, what)?;
-    reader.known(
+    let sound = reader.known(
         &table,
         &["path", "rhai", "value", "many", "first", "join", "type", "default", "required", "trim", "lower", "flatten"],
     );
     let sources = ["path", "rhai", "value"].iter().filter(|key| table.has(key)).count();
     if sources != 1 {
         match sources {
+            0 if !sound => {}
             0 => reader.missing(&table, "path", "say where the value comes from: `path`, `rhai` or `value`"),
             _ => reader.conflict(&table, "`path`, `rhai` and `value` exclude one another"),
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, Map, ParseErrorType, Position, Scope, Stmt};
+use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseErrorType, Position, Scope, Stmt};
 
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
@@ -117,7 +117,7 @@ impl Program {
     fn compile(spot: &Spot<'_>, text: &str, offer: Offer, known: &Known<'_>, problems: &mut Problems) -> Option<Self> {
         if text.len() > MAX_SCRIPT {
             let problem = spot.problem(Code::TooLarge, 0..0, format!("the script has {} bytes", text.len()));
-            problems.add(problem.help(format!("a script has at most {MAX_SCRIPT} bytes")));
+            problems.add(problem.label("too long").help(format!("a script has at most {MAX_SCRIPT} bytes")));
             return None;
         }
         let parse = |text: &str| {
@@ -269,10 +269,15 @@ fn parse_problem(
     let at = offset(text, position);
     let ParseErrorType::VariableUndefined(name) = error else {
         let end = at + text[at..].chars().next().map_or(0, char::len_utf8);
-        return spot
-            .problem(Code::BadScript, at..end, "this does not compile as Rhai")
-            .label(error.to_string())
-            .help("the Rhai book has the syntax: https://rhai.rs/book");
+        let book = "the Rhai book has the syntax: https://rhai.rs/book";
+        let (label, help) = match error {
+            ParseErrorType::UnexpectedEOF => ("it ends too early".into(), book),
+            ParseErrorType::BadInput(LexError::MalformedChar(_)) => {
+                ("more than one character".into(), "Rhai writes a text as `\"…\"`; single quotes hold one character")
+            }
+            other => (other.to_string(), book),
+        };
+        return spot.problem(Code::BadScript, at..end, "this does not compile as Rhai").label(label).help(help);
     };
     let range = at..at + name.len();
     if matches!(name.as_str(), "token" | "secrets") && offer != Offer::Call {

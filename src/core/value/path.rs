@@ -70,18 +70,25 @@ pub fn looks_like_path(text: &str) -> bool {
 impl Path {
     /// Compiles a JSONPath, whose first segment must name a part of the document.
     pub fn compile(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Path> {
-        let query =
-            match parse_json_path(text) {
-                Ok(query) => query,
-                Err(error) => {
-                    let (offset, message) = explain(text, &error);
-                    let problem = spot.problem(Code::BadPath, offset..offset + 1, "not a JSONPath").label(message);
-                    problems.add(problem.help(
-                        "RFC 9535 has the syntax: `$.call.member`, `$.call[0]`, `$.call[?@.primary == true].value`",
-                    ));
-                    return None;
-                }
-            };
+        let query = match parse_json_path(text) {
+            Ok(query) => query,
+            Err(error) => {
+                let (offset, message) = explain(text, &error);
+                let rest = text.get(offset..).unwrap_or_default();
+                let help = if rest.starts_with('-') {
+                    "a member with `-` in its name is written `['with-dash']`"
+                } else if function(rest).is_some() {
+                    "there are `length`, `count`, `value`, `match` and `search`"
+                } else if is_long_number(rest) {
+                    "integers of up to 64 bits can be compared; write a longer id as a string"
+                } else {
+                    "RFC 9535 has the syntax: `$.call.member`, `$.call[0]`, `$.call[?@.primary == true].value`"
+                };
+                let problem = spot.problem(Code::BadPath, offset..offset + 1, "not a JSONPath").label(message);
+                problems.add(problem.help(help));
+                return None;
+            }
+        };
         let traits = match validate(&query) {
             Ok(traits) => traits,
             Err((message, help)) => {
@@ -92,7 +99,8 @@ impl Path {
         let root = root(spot, text, &query, known, problems)?;
         let mut absolute = Vec::new();
         for name in &traits.absolute {
-            let place = text.rfind(name.as_str()).unwrap_or(0);
+            // The first `$` is that of the whole path.
+            let place = text[1..].find(&format!("$.{name}")).map_or(0, |at| 1 + at + "$.".len());
             absolute.push((name.clone(), known.root(spot, place..place + name.len(), name, problems)?));
         }
         let rest = &query.segments[1..];
@@ -245,19 +253,62 @@ fn steps(segments: &[Segment]) -> Option<Box<[Step]>> {
 
 /// The byte at which the parser gave up, and its words.
 fn explain(text: &str, error: &JsonPathError) -> (usize, String) {
+    if let Some((at, open)) = unclosed(text) {
+        return (at, format!("`{open}` is never closed"));
+    }
     match error {
         JsonPathError::PestError(error) => {
             let offset = match error.location {
                 InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
             };
-            let found = match text[offset.min(text.len())..].chars().next() {
-                Some(c) => format!("`{c}` is not expected here"),
-                None => "the path ends too early".into(),
+            let rest = &text[offset.min(text.len())..];
+            let found = match (rest.chars().next(), function(rest)) {
+                (_, Some(name)) => format!("no function `{name}` in RFC 9535"),
+                (Some(_), _) if is_long_number(rest) => "this number cannot be compared exactly".into(),
+                (Some(c), _) => format!("`{c}` is not expected here"),
+                (None, _) => "the path ends too early".into(),
             };
             (offset, found)
         }
         other => (0, other.to_string()),
     }
+}
+
+/// The name of the function that is called at the start of a text.
+fn function(text: &str) -> Option<&str> {
+    let (name, _) = text.split_once('(')?;
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    is_name.then_some(name)
+}
+
+/// True for an integer at the start of a text that no 64 bits hold.
+fn is_long_number(text: &str) -> bool {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    !digits.is_empty() && digits.parse::<u64>().is_err()
+}
+
+/// The innermost bracket that is open at the end of a path. The parser stops after it instead, at
+/// something that is in order.
+fn unclosed(text: &str) -> Option<(usize, char)> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(mark), _) if c == mark => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '(') => open.push((at, c)),
+            (None, ']' | ')') => {
+                open.pop()?;
+            }
+            (None, _) => {}
+        }
+    }
+    open.pop()
 }
 
 impl Known<'_> {

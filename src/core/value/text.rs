@@ -319,17 +319,19 @@ impl Compiler<'_> {
             return false;
         }
         // A secret that could not be resolved is a problem of its own; it was reported where it is declared.
-        let value = self.known.secrets.get(name).map(|secret| secret.expose()).unwrap_or_default();
+        let value = self.known.secrets.get(name).map_or("unresolved", |secret| secret.expose());
         let escaped = match (self.escape())(value) {
             Ok(escaped) => escaped.into_owned(),
-            Err(_) => {
+            Err(failure) => {
+                let why = match failure {
+                    Failure::Unfit { why, .. } => why,
+                    _ => "it cannot be escaped",
+                };
+                let message = format!("the value of the secret `{name}` cannot stand here");
                 problems.add(
-                    spot.problem(
-                        Code::BadHeader,
-                        at..at + name.len(),
-                        format!("the value of the secret `{name}` cannot stand here"),
-                    )
-                    .help("it has a line break or a control character"),
+                    spot.problem(Code::BadHeader, at..at + name.len(), message)
+                        .label(why)
+                        .help("correct the value where the secret comes from"),
                 );
                 return false;
             }

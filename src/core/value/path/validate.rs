@@ -77,7 +77,7 @@ fn filter(expression: &Filter, traits: &mut Traits) -> Result<(), Refusal> {
                 TestFunction::Match(..) | TestFunction::Search(..) => function(call, traits),
                 TestFunction::Custom(..) => function(call, traits),
                 TestFunction::Length(_) | TestFunction::Value(_) | TestFunction::Count(_) => refuse(
-                    format!("`{call}` is a value, not a test"),
+                    format!("`{}` gives a value, and is no test", name_of(call)),
                     "compare it: `length(@.x) > 0` (RFC 9535, section 2.4.3)",
                 ),
             },
@@ -136,7 +136,7 @@ fn comparable(value: &Comparable, traits: &mut Traits) -> Result<(), Refusal> {
         Comparable::Function(call) => match call {
             TestFunction::Length(_) | TestFunction::Value(_) | TestFunction::Count(_) => function(call, traits),
             TestFunction::Match(..) | TestFunction::Search(..) | TestFunction::Custom(..) => refuse(
-                format!("`{call}` is a test, not a value"),
+                format!("`{}` is a test, and gives no value", name_of(call)),
                 "use it without a comparison (RFC 9535, section 2.4.3)",
             ),
         },
@@ -162,7 +162,10 @@ fn function(call: &TestFunction, traits: &mut Traits) -> Result<(), Refusal> {
         }
         TestFunction::Count(arg) | TestFunction::Value(arg) => match arg {
             FnArg::Test(test) if !matches!(**test, Test::Function(_)) => query(test, traits),
-            _ => refuse(format!("`{call}` takes a query"), "for example `count(@.items[*])` (RFC 9535, section 2.4.5)"),
+            _ => refuse(
+                format!("`{}` takes a query", name_of(call)),
+                "for example `count(@.items[*])` (RFC 9535, section 2.4.5)",
+            ),
         },
         TestFunction::Custom(name, _) => refuse(
             format!("no function `{name}` in RFC 9535"),
@@ -182,10 +185,15 @@ fn value_argument(call: &TestFunction, argument: &FnArg, traits: &mut Traits) ->
             Test::Function(inner) if !matches!(**inner, TestFunction::Match(..) | TestFunction::Search(..)) => {
                 function(inner, traits)
             }
-            _ => refuse(format!("`{call}` takes values, and this may be several nodes"), help),
+            _ => refuse(format!("`{}` takes values, and this may be several nodes", name_of(call)), help),
         },
-        FnArg::Filter(_) => refuse(format!("`{call}` takes values, not a condition"), help),
+        FnArg::Filter(_) => refuse(format!("`{}` takes values, not a condition", name_of(call)), help),
     }
+}
+
+/// The name of a function; the library writes its arguments otherwise than the rule does.
+fn name_of(call: &TestFunction) -> String {
+    call.to_string().split('(').next().unwrap_or_default().to_owned()
 }
 
 fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Refusal> {
