@@ -165,7 +165,7 @@ impl Path {
 impl Query {
     fn run<'f>(&self, root: Root, facts: &'f Facts<'_>, text: &str) -> Result<Vec<Cow<'f, Value>>, Failure> {
         let broken = |_| Failure::Path { path: text.into(), why: "it gave no nodes" };
-        if !self.traits.compares {
+        if !self.traits.compares && self.absolute.is_empty() {
             let Some(value) = facts.get(root) else { return Ok(Vec::new()) };
             let nodes = js_path_process(&self.query, value).map_err(broken)?;
             return Ok(nodes.into_iter().map(|node| Cow::Borrowed(node.val())).collect());
