@@ -88,9 +88,42 @@ fn filter(expression: &Filter, traits: &mut Traits) -> Result<(), Refusal> {
             traits.orders |= !matches!(**comparison, Comparison::Eq(..) | Comparison::Ne(..));
             let (left, right) = comparison.vals();
             comparable(left, traits)?;
-            comparable(right, traits)
+            comparable(right, traits)?;
+            counted(comparison)
         }
     }
+}
+
+/// jsonpath-rust counts no nodes as nothing at all instead of 0, so a count may be compared only
+/// with a number for which both come to the same.
+fn counted(comparison: &Comparison) -> Result<(), Refusal> {
+    let is_count = |side: &Comparable| matches!(side, Comparable::Function(TestFunction::Count(_)));
+    let (left, right) = comparison.vals();
+    let (other, turned) = match (is_count(left), is_count(right)) {
+        (false, false) => return Ok(()),
+        (true, _) => (right, false),
+        (false, true) => (left, true),
+    };
+    let number = match other {
+        Comparable::Literal(Literal::Int(number)) => Some(*number as f64),
+        Comparable::Literal(Literal::Float(number)) => Some(*number),
+        Comparable::Literal(_) => return Ok(()),
+        Comparable::Function(_) | Comparable::SingularQuery(_) => None,
+    };
+    let sound = number.is_some_and(|number| match (comparison, turned) {
+        (Comparison::Eq(..) | Comparison::Ne(..), _) => number != 0.0,
+        (Comparison::Lt(..), false) | (Comparison::Gt(..), true) => number <= 0.0,
+        (Comparison::Lte(..), false) | (Comparison::Gte(..), true) => number < 0.0,
+        (Comparison::Gt(..), false) | (Comparison::Lt(..), true) => number >= 0.0,
+        (Comparison::Gte(..), false) | (Comparison::Lte(..), true) => number > 0.0,
+    });
+    if sound {
+        return Ok(());
+    }
+    refuse(
+        "this comparison of a count would be wrong when there are no nodes",
+        "write `!@.items[*]` for none, `@.items[*]` for some, or compare with a fixed number: `count(@.items[*]) > 1`",
+    )
 }
 
 fn query(test: &Test, traits: &mut Traits) -> Result<(), Refusal> {
