@@ -178,9 +178,9 @@ fn comparable(value: &Comparable, traits: &mut Traits) -> Result<(), Refusal> {
 
 fn literal_is_exact(literal: &Literal) -> Result<(), Refusal> {
     match literal {
-        Literal::Float(number) if number.abs() > EXACT => refuse(
+        Literal::Float(number) if number.abs() >= EXACT => refuse(
             "this number cannot be compared exactly",
-            "integers of up to 64 bits can; write a longer id as a string",
+            "a number in a path goes up to 2^53; a longer one can be compared with a value of an answer",
         ),
         _ => Ok(()),
     }
