@@ -37,22 +37,31 @@ fn is_singular(segment: &Segment) -> bool {
     matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)))
 }
 
+/// What to do where the order of nodes would be wrong.
+const WRITE_CHAIN: &str = "write one path for each, as a chain";
+
 fn segments(segments: &[Segment], in_filter: bool, traits: &mut Traits) -> Result<(), Refusal> {
+    let mut from_one = true;
     for segment in segments {
         match segment {
             Segment::Descendant(inner) => match &**inner {
                 Segment::Selectors(several) if several.len() > 1 => {
-                    return refuse("several selectors after `..`", "write one path for each, as a chain");
+                    return refuse("several selectors after `..`", WRITE_CHAIN);
                 }
                 inner => self::segments(std::slice::from_ref(inner), in_filter, traits)?,
             },
             Segment::Selector(one) => selector(one, in_filter, traits)?,
+            // The crate runs each selector over all nodes, RFC 9535 all selectors over each node.
+            Segment::Selectors(several) if several.len() > 1 && !in_filter && !from_one => {
+                return refuse("several selectors after a segment that selects several nodes", WRITE_CHAIN);
+            }
             Segment::Selectors(several) => {
                 for one in several {
                     selector(one, in_filter, traits)?;
                 }
             }
         }
+        from_one &= is_singular(segment);
     }
     Ok(())
 }
