@@ -4,6 +4,8 @@
 //! part alone. What jsonpath-rust would answer wrongly is refused at compile time
 //! (see [`validate`]); comparisons of integers are made exact by [`exact`].
 
+#[cfg(test)]
+mod conformance;
 mod exact;
 mod validate;
 
