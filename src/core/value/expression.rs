@@ -194,7 +194,7 @@ impl Program {
         if let Some(secrets) = &self.secrets {
             memory.scope.push_constant("secrets", secrets.clone());
         }
-        let result = self.eval(&mut memory.scope);
+        let result = self.eval(memory, base);
         memory.scope.rewind(base);
         result
     }
@@ -204,15 +204,16 @@ impl Program {
         memory.recall(&self.roots, facts);
         let base = memory.scope.len();
         memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
-        let result = self.eval(&mut memory.scope);
+        let result = self.eval(memory, base);
         let claims = memory.scope.get_mut("claims").map(std::mem::take).unwrap_or_default();
         memory.scope.rewind(base);
         result.map(|_| claims)
     }
 
-    fn eval(&self, scope: &mut Scope<'static>) -> Result<Dynamic, Failure> {
+    fn eval(&self, memory: &mut Memory, base: usize) -> Result<Dynamic, Failure> {
+        let engine = self.engine.with_room(memory.sizes(base));
         start_budget();
-        self.engine.rhai.eval_ast_with_scope::<Dynamic>(scope, &self.ast).map_err(|error| self.failure(*error))
+        engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast).map_err(|error| self.failure(*error))
     }
 
     fn failure(&self, error: EvalAltResult) -> Failure {
