@@ -7,7 +7,7 @@
 use std::{cell::Cell, sync::OnceLock, time::Duration};
 
 use rhai::{
-    Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Position, Scope,
+    Array, Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Position, Scope,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
@@ -181,6 +181,15 @@ fn take_away(rhai: &mut rhai::Engine) {
     rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: char, to: char| {
         replace(&context, text, from.encode_utf8(&mut [0; 4]), to.encode_utf8(&mut [0; 4]))
     });
+    // Rhai's `pad` never ends with an empty padding, and its size check of a list overflows, after
+    // which memory runs out and the process ends.
+    rhai.register_fn("pad", |context: Context<'_>, text: &mut ImmutableString, length: INT, with: &str| {
+        pad_text(&context, text, length, with)
+    });
+    rhai.register_fn("pad", |context: Context<'_>, text: &mut ImmutableString, length: INT, with: char| {
+        pad_text(&context, text, length, with.encode_utf8(&mut [0; 4]))
+    });
+    rhai.register_fn("pad", pad_list);
 }
 
 fn replace(context: &Context<'_>, text: &str, from: &str, to: &str) -> Raw<ImmutableString> {
@@ -192,6 +201,35 @@ fn replace(context: &Context<'_>, text: &str, from: &str, to: &str) -> Raw<Immut
         return Err(EvalAltResult::ErrorDataTooLarge("Length of string".into(), Position::NONE).into());
     }
     Ok(text.replace(from, to).into())
+}
+
+fn pad_text(context: &Context<'_>, text: &mut ImmutableString, length: INT, with: &str) -> Raw<()> {
+    if with.is_empty() {
+        return Err("`pad` has nothing to pad with".into());
+    }
+    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(text.chars().count());
+    // A character has at most four bytes.
+    if missing.saturating_mul(4).saturating_add(text.len()) > context.engine().max_string_size() {
+        return Err(EvalAltResult::ErrorDataTooLarge("Length of string".into(), Position::NONE).into());
+    }
+    *text = text.chars().chain(with.chars().cycle().take(missing)).collect::<String>().into();
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "Rhai hands arguments over by value")]
+fn pad_list(context: Context<'_>, list: &mut Array, length: INT, with: Dynamic) -> Raw<()> {
+    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(list.len());
+    let mut each = Sizes::default();
+    each.add(&with);
+    let (engine, elements) = (context.engine(), each.elements + 1);
+    if missing.saturating_mul(elements) > engine.max_array_size()
+        || missing.saturating_mul(each.members) > engine.max_map_size()
+        || missing.saturating_mul(each.text) > engine.max_string_size()
+    {
+        return Err(EvalAltResult::ErrorDataTooLarge("Size of array".into(), Position::NONE).into());
+    }
+    list.extend(std::iter::repeat_n(with, missing));
+    Ok(())
 }
 
 /// Reading a member of something absent is absent, and so is calling a method of it.
@@ -312,7 +350,7 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
     if value.is_string() || value.is_char() {
         return Ok(Some(Value::String(value.to_string())));
     }
-    let value = match value.try_cast_result::<rhai::Array>() {
+    let value = match value.try_cast_result::<Array>() {
         Ok(items) => {
             let items = items.into_iter().map(|item| json(item, depth + 1).map(Option::unwrap_or_default));
             return Ok(Some(Value::Array(items.collect::<Result<_, _>>()?)));
