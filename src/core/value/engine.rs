@@ -15,6 +15,7 @@ use rhai::{
 };
 use serde_json::{Number, Value};
 
+use super::functions::{self, Functions};
 use crate::core::facts::{Facts, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
@@ -37,6 +38,7 @@ pub struct Engine {
     /// For larger documents, built when first needed: Rhai's limits also count what the host hands over,
     /// so a long list could not even be asked for its length. Each has four times the room of the one before.
     roomy: [OnceLock<rhai::Engine>; 8],
+    pub(super) functions: Functions,
     clock: fn() -> Duration,
 }
 
@@ -93,7 +95,8 @@ pub(super) fn start_budget() {
 impl Engine {
     /// Builds the engine; `clock` is the host's.
     pub fn new(clock: fn() -> Duration) -> Self {
-        Engine { rhai: build(clock, 1), roomy: Default::default(), clock }
+        let rhai = build(clock, 1);
+        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clock }
     }
 
     /// The engine for a run that is handed this much: at least half of its limits are left to the script.

@@ -7,12 +7,13 @@ use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, Map, ParseErrorType, Posi
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
     engine::{MAX_SCRIPT, Rejection, start_budget},
+    functions::{self, Unknown},
     path::Path,
 };
 use crate::core::{
     facts::{Facts, Root},
     message::Secret,
-    problem::{Code, Problem, Problems, did_you_mean},
+    problem::{Code, Problem, Problems, did_you_mean, nearest},
 };
 
 /// What an expression may read besides the document.
@@ -149,6 +150,7 @@ impl Program {
                 return None;
             }
         };
+        unknown_functions(spot, text, &ast, known, problems);
         let ast = match with_comparisons(text, &ast, known) {
             // The text differs from one that parsed only by ` == true` after whole operands.
             Some(explicit) => parse(&explicit).unwrap_or(ast),
@@ -310,6 +312,26 @@ fn parse_problem(
         _ => did_you_mean(name, names.iter().map(String::as_str)),
     };
     spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
+}
+
+/// Reports calls of functions that there are not.
+fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, problems: &mut Problems) {
+    for Unknown { name, position, takes } in functions::unknown(ast, &known.engine.functions) {
+        let at = offset(text, position);
+        let help = if takes.is_empty() {
+            let own = ast.iter_functions().map(|function| function.name);
+            let names: Vec<_> = known.engine.functions.iter().map(|(name, _)| name.as_str()).chain(own).collect();
+            match nearest(&name, names) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "the Rhai book lists them: https://rhai.rs/book/lib".into(),
+            }
+        } else {
+            let takes: Vec<_> = takes.iter().map(usize::to_string).collect();
+            format!("`{name}` takes {} arguments here", takes.join(" or "))
+        };
+        let problem = spot.problem(Code::UnknownName, at..at + name.len(), format!("there is no function `{name}`"));
+        problems.add(problem.label("unknown function").help(help));
+    }
 }
 
 /// The byte of a text at a position of Rhai's.
