@@ -8,3 +8,5 @@ mod support;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// Scripts that try to run away.
+mod scripts;
