@@ -16,3 +16,5 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// Scripts that try to run away.
+mod scripts;

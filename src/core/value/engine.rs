@@ -4,10 +4,10 @@
 //! environment or clock; what could block, or build a value before its size is
 //! checked, is taken away or replaced.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::OnceLock, time::Duration};
 
 use rhai::{
-    Dynamic, EvalAltResult, INT, ImmutableString, Position, Scope,
+    Array, Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Position, Scope,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
@@ -15,11 +15,12 @@ use rhai::{
 };
 use serde_json::{Number, Value};
 
+use super::functions::{self, Functions};
 use crate::core::facts::{Facts, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
 pub const MAX_SCRIPT: usize = 16 * 1024;
-/// Operations of one run.
+/// Operations of one run. These limits grow with the document, see [`Engine`].
 const MAX_OPERATIONS: u64 = 20_000;
 /// Time of one run.
 const BUDGET: Duration = Duration::from_millis(50);
@@ -32,7 +33,36 @@ const MAX_DEPTH: usize = 32;
 
 /// What compiles and runs expressions.
 pub struct Engine {
+    /// Compiles, and runs what reads documents of ordinary size.
     pub(super) rhai: rhai::Engine,
+    /// For larger documents, built when first needed: Rhai's limits also count what the host hands over,
+    /// so a long list could not even be asked for its length. Each has four times the room of the one before.
+    roomy: [OnceLock<rhai::Engine>; 8],
+    pub(super) functions: Functions,
+    clock: fn() -> Duration,
+}
+
+/// How much data values hold at all depths, counted as Rhai's limits count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    elements: usize,
+    members: usize,
+    text: usize,
+}
+
+impl Sizes {
+    /// Adds those of a value.
+    pub(super) fn add(&mut self, value: &Dynamic) {
+        if let Ok(text) = value.as_immutable_string_ref() {
+            self.text += text.len();
+        } else if let Ok(items) = value.as_array_ref() {
+            self.elements += items.len();
+            items.iter().for_each(|item| self.add(item));
+        } else if let Ok(members) = value.as_map_ref() {
+            self.members += members.len();
+            members.values().for_each(|member| self.add(member));
+        }
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -65,34 +95,53 @@ pub(super) fn start_budget() {
 impl Engine {
     /// Builds the engine; `clock` is the host's.
     pub fn new(clock: fn() -> Duration) -> Self {
-        let mut rhai = rhai::Engine::new_raw();
-        LanguageCorePackage::new().register_into_engine(&mut rhai);
-        ArithmeticPackage::new().register_into_engine(&mut rhai);
-        LogicPackage::new().register_into_engine(&mut rhai);
-        BasicFnPackage::new().register_into_engine(&mut rhai);
-        BasicIteratorPackage::new().register_into_engine(&mut rhai);
-        BasicMathPackage::new().register_into_engine(&mut rhai);
-        BasicStringPackage::new().register_into_engine(&mut rhai);
-        MoreStringPackage::new().register_into_engine(&mut rhai);
-        BasicArrayPackage::new().register_into_engine(&mut rhai);
-        BasicMapPackage::new().register_into_engine(&mut rhai);
-        limit(&mut rhai, clock);
-        take_away(&mut rhai);
-        absence(&mut rhai);
-        numbers(&mut rhai);
-        rhai.set_strict_variables(true);
-        rhai.register_fn("reject", reject);
-        Engine { rhai }
+        let rhai = build(clock, 1);
+        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clock }
+    }
+
+    /// The engine for a run that is handed this much: at least half of its limits are left to the script.
+    pub(super) fn with_room(&self, sizes: Sizes) -> &rhai::Engine {
+        let parts = [(sizes.elements, MAX_ARRAY), (sizes.members, MAX_MAP), (sizes.text, MAX_STRING)];
+        if parts.iter().all(|(size, limit)| size * 2 <= *limit) {
+            return &self.rhai;
+        }
+        let times = |step: usize| 4_usize << (2 * step);
+        let fits = |step: &usize| parts.iter().all(|(size, limit)| size * 2 <= limit * times(*step));
+        let last = self.roomy.len() - 1;
+        let step = (0..last).find(fits).unwrap_or(last);
+        self.roomy[step].get_or_init(|| build(self.clock, times(step)))
     }
 }
 
-fn limit(rhai: &mut rhai::Engine, clock: fn() -> Duration) {
-    rhai.set_max_operations(MAX_OPERATIONS)
+/// An engine whose limits are this many times the usual ones.
+fn build(clock: fn() -> Duration, times: usize) -> rhai::Engine {
+    let mut rhai = rhai::Engine::new_raw();
+    LanguageCorePackage::new().register_into_engine(&mut rhai);
+    ArithmeticPackage::new().register_into_engine(&mut rhai);
+    LogicPackage::new().register_into_engine(&mut rhai);
+    BasicFnPackage::new().register_into_engine(&mut rhai);
+    BasicIteratorPackage::new().register_into_engine(&mut rhai);
+    BasicMathPackage::new().register_into_engine(&mut rhai);
+    BasicStringPackage::new().register_into_engine(&mut rhai);
+    MoreStringPackage::new().register_into_engine(&mut rhai);
+    BasicArrayPackage::new().register_into_engine(&mut rhai);
+    BasicMapPackage::new().register_into_engine(&mut rhai);
+    limit(&mut rhai, clock, times);
+    take_away(&mut rhai);
+    absence(&mut rhai);
+    numbers(&mut rhai);
+    rhai.set_strict_variables(true);
+    rhai.register_fn("reject", reject);
+    rhai
+}
+
+fn limit(rhai: &mut rhai::Engine, clock: fn() -> Duration, times: usize) {
+    rhai.set_max_operations(MAX_OPERATIONS * times as u64)
         .set_max_call_levels(16)
         .set_max_expr_depths(32, 16)
-        .set_max_string_size(MAX_STRING)
-        .set_max_array_size(MAX_ARRAY)
-        .set_max_map_size(MAX_MAP)
+        .set_max_string_size(MAX_STRING * times)
+        .set_max_array_size(MAX_ARRAY * times)
+        .set_max_map_size(MAX_MAP * times)
         .set_max_variables(64)
         .set_max_functions(16);
     // An operation may be a native call over a whole list, so their number bounds no time.
@@ -112,6 +161,7 @@ fn limit(rhai: &mut rhai::Engine, clock: fn() -> Duration) {
 }
 
 type Raw<T> = Result<T, Box<EvalAltResult>>;
+type Context<'a> = NativeCallContext<'a>;
 
 fn take_away(rhai: &mut rhai::Engine) {
     for symbol in ["eval", "print", "debug", "curry", "import", "export"] {
@@ -122,27 +172,67 @@ fn take_away(rhai: &mut rhai::Engine) {
     rhai.register_fn("sleep", |_: f64| -> Raw<()> { Err("there is no `sleep` in a rule".into()) });
     // Rhai's `replace` builds its answer before the size is checked. Ours asks first, and gives
     // the new text back, as every other function here does.
-    rhai.register_fn("replace", |text: &mut ImmutableString, from: &str, to: &str| replace(text, from, to));
-    rhai.register_fn("replace", |text: &mut ImmutableString, from: char, to: &str| {
-        replace(text, from.encode_utf8(&mut [0; 4]), to)
+    rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: &str, to: &str| {
+        replace(&context, text, from, to)
     });
-    rhai.register_fn("replace", |text: &mut ImmutableString, from: &str, to: char| {
-        replace(text, from, to.encode_utf8(&mut [0; 4]))
+    rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: char, to: &str| {
+        replace(&context, text, from.encode_utf8(&mut [0; 4]), to)
     });
-    rhai.register_fn("replace", |text: &mut ImmutableString, from: char, to: char| {
-        replace(text, from.encode_utf8(&mut [0; 4]), to.encode_utf8(&mut [0; 4]))
+    rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: &str, to: char| {
+        replace(&context, text, from, to.encode_utf8(&mut [0; 4]))
     });
+    rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: char, to: char| {
+        replace(&context, text, from.encode_utf8(&mut [0; 4]), to.encode_utf8(&mut [0; 4]))
+    });
+    // Rhai's `pad` never ends with an empty padding, and its size check of a list overflows, after
+    // which memory runs out and the process ends.
+    rhai.register_fn("pad", |context: Context<'_>, text: &mut ImmutableString, length: INT, with: &str| {
+        pad_text(&context, text, length, with)
+    });
+    rhai.register_fn("pad", |context: Context<'_>, text: &mut ImmutableString, length: INT, with: char| {
+        pad_text(&context, text, length, with.encode_utf8(&mut [0; 4]))
+    });
+    rhai.register_fn("pad", pad_list);
 }
 
-fn replace(text: &str, from: &str, to: &str) -> Raw<ImmutableString> {
+fn replace(context: &Context<'_>, text: &str, from: &str, to: &str) -> Raw<ImmutableString> {
     if from.is_empty() {
         return Err("`replace` looks for an empty text".into());
     }
     let growth = text.matches(from).count() * to.len().saturating_sub(from.len());
-    if text.len() + growth > MAX_STRING {
+    if text.len() + growth > context.engine().max_string_size() {
         return Err(EvalAltResult::ErrorDataTooLarge("Length of string".into(), Position::NONE).into());
     }
     Ok(text.replace(from, to).into())
+}
+
+fn pad_text(context: &Context<'_>, text: &mut ImmutableString, length: INT, with: &str) -> Raw<()> {
+    if with.is_empty() {
+        return Err("`pad` has nothing to pad with".into());
+    }
+    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(text.chars().count());
+    // A character has at most four bytes.
+    if missing.saturating_mul(4).saturating_add(text.len()) > context.engine().max_string_size() {
+        return Err(EvalAltResult::ErrorDataTooLarge("Length of string".into(), Position::NONE).into());
+    }
+    *text = text.chars().chain(with.chars().cycle().take(missing)).collect::<String>().into();
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "Rhai hands arguments over by value")]
+fn pad_list(context: Context<'_>, list: &mut Array, length: INT, with: Dynamic) -> Raw<()> {
+    let missing = usize::try_from(length).unwrap_or(0).saturating_sub(list.len());
+    let mut each = Sizes::default();
+    each.add(&with);
+    let (engine, elements) = (context.engine(), each.elements + 1);
+    if missing.saturating_mul(elements) > engine.max_array_size()
+        || missing.saturating_mul(each.members) > engine.max_map_size()
+        || missing.saturating_mul(each.text) > engine.max_string_size()
+    {
+        return Err(EvalAltResult::ErrorDataTooLarge("Size of array".into(), Position::NONE).into());
+    }
+    list.extend(std::iter::repeat_n(with, missing));
+    Ok(())
 }
 
 /// Reading a member of something absent is absent, and so is calling a method of it.
@@ -184,6 +274,7 @@ fn reject(error: &str, reason: &str) -> Raw<()> {
 pub struct Memory {
     pub(super) scope: Scope<'static>,
     present: Vec<Root>,
+    sizes: Sizes,
 }
 
 impl Memory {
@@ -193,9 +284,19 @@ impl Memory {
             if !self.present.contains(root) {
                 self.present.push(*root);
                 let value = facts.get(*root).map_or(Dynamic::UNIT, to_script);
+                self.sizes.add(&value);
                 self.scope.push_constant_dynamic(name.to_string(), value);
             }
         }
+    }
+
+    /// What a run is handed: the document so far, and what stands in the scope from `base` on.
+    pub(super) fn sizes(&self, base: usize) -> Sizes {
+        let mut sizes = self.sizes;
+        let own = self.scope.len().saturating_sub(base);
+        // The newest come first.
+        self.scope.iter_raw().take(own).for_each(|(_, _, value)| sizes.add(value));
+        sizes
     }
 }
 
@@ -252,7 +353,7 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
     if value.is_string() || value.is_char() {
         return Ok(Some(Value::String(value.to_string())));
     }
-    let value = match value.try_cast_result::<rhai::Array>() {
+    let value = match value.try_cast_result::<Array>() {
         Ok(items) => {
             let items = items.into_iter().map(|item| json(item, depth + 1).map(Option::unwrap_or_default));
             return Ok(Some(Value::Array(items.collect::<Result<_, _>>()?)));

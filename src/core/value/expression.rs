@@ -7,12 +7,13 @@ use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseError
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
     engine::{MAX_SCRIPT, Rejection, start_budget},
+    functions::{self, Unknown},
     path::Path,
 };
 use crate::core::{
     facts::{Facts, Root},
     message::Secret,
-    problem::{Code, Problem, Problems, did_you_mean},
+    problem::{Code, Problem, Problems, did_you_mean, nearest},
 };
 
 /// What an expression may read besides the document.
@@ -131,6 +132,7 @@ impl Program {
                 return None;
             }
         };
+        unknown_functions(spot, text, &ast, known, problems);
         let ast = match with_comparisons(text, &ast, known) {
             // The text differs from one that parsed only by ` == true` after whole operands.
             Some(explicit) => parse(&explicit).unwrap_or(ast),
@@ -176,7 +178,7 @@ impl Program {
         if let Some(secrets) = &self.secrets {
             memory.scope.push_constant("secrets", secrets.clone());
         }
-        let result = self.eval(&mut memory.scope);
+        let result = self.eval(memory, base);
         memory.scope.rewind(base);
         result
     }
@@ -186,15 +188,16 @@ impl Program {
         memory.recall(&self.roots, facts);
         let base = memory.scope.len();
         memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
-        let result = self.eval(&mut memory.scope);
+        let result = self.eval(memory, base);
         let claims = memory.scope.get_mut("claims").map(std::mem::take).unwrap_or_default();
         memory.scope.rewind(base);
         result.map(|_| claims)
     }
 
-    fn eval(&self, scope: &mut Scope<'static>) -> Result<Dynamic, Failure> {
+    fn eval(&self, memory: &mut Memory, base: usize) -> Result<Dynamic, Failure> {
+        let engine = self.engine.with_room(memory.sizes(base));
         start_budget();
-        self.engine.rhai.eval_ast_with_scope::<Dynamic>(scope, &self.ast).map_err(|error| self.failure(*error))
+        engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast).map_err(|error| self.failure(*error))
     }
 
     fn failure(&self, error: EvalAltResult) -> Failure {
@@ -296,6 +299,26 @@ fn parse_problem(
         _ => did_you_mean(name, names.iter().map(String::as_str)),
     };
     spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
+}
+
+/// Reports calls of functions that there are not.
+fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, problems: &mut Problems) {
+    for Unknown { name, position, takes } in functions::unknown(ast, &known.engine.functions) {
+        let at = offset(text, position);
+        let help = if takes.is_empty() {
+            let own = ast.iter_functions().map(|function| function.name);
+            let names: Vec<_> = known.engine.functions.iter().map(|(name, _)| name.as_str()).chain(own).collect();
+            match nearest(&name, names) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "the Rhai book lists them: https://rhai.rs/book/lib".into(),
+            }
+        } else {
+            let takes: Vec<_> = takes.iter().map(usize::to_string).collect();
+            format!("`{name}` takes {} arguments here", takes.join(" or "))
+        };
+        let problem = spot.problem(Code::UnknownName, at..at + name.len(), format!("there is no function `{name}`"));
+        problems.add(problem.label("unknown function").help(help));
+    }
 }
 
 /// The byte of a text at a position of Rhai's.

@@ -4,6 +4,7 @@
 
 mod engine;
 mod expression;
+mod functions;
 mod path;
 mod plan;
 mod text;

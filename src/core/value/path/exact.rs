@@ -30,7 +30,7 @@ pub(super) enum Number {
     Float(f64, String),
     /// An integer above 2^53.
     Integer(String),
-    /// A fraction or exponent above 2^53: no comparison can be trusted.
+    /// A fraction or exponent above 2^53, or one next to zero: no comparison can be trusted.
     Inexact(String),
 }
 
@@ -39,6 +39,11 @@ impl PartialEq for Number {
         match (self, other) {
             (Number::Float(left, _), Number::Float(right, _)) => left == right,
             (Number::Integer(left), Number::Integer(right)) => left == right,
+            (Number::Inexact(_), _) | (_, Number::Inexact(_)) => {
+                // Inside lists and objects this is the only place that sees it.
+                MET.set(Met { inexact: true, ..MET.get() });
+                false
+            }
             _ => false,
         }
     }
@@ -64,11 +69,18 @@ pub(super) fn observe<T>(query: impl FnOnce() -> T) -> (T, Met) {
     (result, MET.get())
 }
 
+/// 2^900. The crate takes floats for equal that differ by less than `f64::EPSILON`; times this, no two
+/// different ones are so close, and none up to 2^53 overflows. A power of two keeps their digits.
+const APART: f64 = f64::from_bits((1023 + 900) << 52);
+
 impl Number {
     fn new(text: String) -> Self {
         const EXACT: f64 = 9_007_199_254_740_992.0;
+        const TINY: f64 = 1e-240;
         let float = text.parse::<f64>().unwrap_or(f64::INFINITY);
-        if float.abs() <= EXACT && (float.abs() < EXACT || text.trim_start_matches('-') == "9007199254740992") {
+        if float != 0.0 && float.abs() < TINY {
+            Number::Inexact(text)
+        } else if float.abs() <= EXACT && (float.abs() < EXACT || text.trim_start_matches('-') == "9007199254740992") {
             Number::Float(float, text)
         } else if text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
             Number::Integer(text)
@@ -162,7 +174,7 @@ impl Queryable for Exact {
 
     fn as_f64(&self) -> Option<f64> {
         match self {
-            Exact::Number(Number::Float(float, _)) => Some(*float),
+            Exact::Number(Number::Float(float, _)) => Some(*float * APART),
             Exact::Number(Number::Integer(_)) => {
                 MET.set(Met { big_integer: true, ..MET.get() });
                 None

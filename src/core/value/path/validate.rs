@@ -37,22 +37,31 @@ fn is_singular(segment: &Segment) -> bool {
     matches!(segment, Segment::Selector(Selector::Name(_) | Selector::Index(_)))
 }
 
+/// What to do where the order of nodes would be wrong.
+const WRITE_CHAIN: &str = "write one path for each, as a chain";
+
 fn segments(segments: &[Segment], in_filter: bool, traits: &mut Traits) -> Result<(), Refusal> {
+    let mut from_one = true;
     for segment in segments {
         match segment {
             Segment::Descendant(inner) => match &**inner {
                 Segment::Selectors(several) if several.len() > 1 => {
-                    return refuse("several selectors after `..`", "write one path for each, as a chain");
+                    return refuse("several selectors after `..`", WRITE_CHAIN);
                 }
                 inner => self::segments(std::slice::from_ref(inner), in_filter, traits)?,
             },
             Segment::Selector(one) => selector(one, in_filter, traits)?,
+            // The crate runs each selector over all nodes, RFC 9535 all selectors over each node.
+            Segment::Selectors(several) if several.len() > 1 && !in_filter && !from_one => {
+                return refuse("several selectors after a segment that selects several nodes", WRITE_CHAIN);
+            }
             Segment::Selectors(several) => {
                 for one in several {
                     selector(one, in_filter, traits)?;
                 }
             }
         }
+        from_one &= is_singular(segment);
     }
     Ok(())
 }
@@ -88,9 +97,42 @@ fn filter(expression: &Filter, traits: &mut Traits) -> Result<(), Refusal> {
             traits.orders |= !matches!(**comparison, Comparison::Eq(..) | Comparison::Ne(..));
             let (left, right) = comparison.vals();
             comparable(left, traits)?;
-            comparable(right, traits)
+            comparable(right, traits)?;
+            counted(comparison)
         }
     }
+}
+
+/// jsonpath-rust counts no nodes as nothing at all instead of 0, so a count may be compared only
+/// with a number for which both come to the same.
+fn counted(comparison: &Comparison) -> Result<(), Refusal> {
+    let is_count = |side: &Comparable| matches!(side, Comparable::Function(TestFunction::Count(_)));
+    let (left, right) = comparison.vals();
+    let (other, turned) = match (is_count(left), is_count(right)) {
+        (false, false) => return Ok(()),
+        (true, _) => (right, false),
+        (false, true) => (left, true),
+    };
+    let number = match other {
+        Comparable::Literal(Literal::Int(number)) => Some(*number as f64),
+        Comparable::Literal(Literal::Float(number)) => Some(*number),
+        Comparable::Literal(_) => return Ok(()),
+        Comparable::Function(_) | Comparable::SingularQuery(_) => None,
+    };
+    let sound = number.is_some_and(|number| match (comparison, turned) {
+        (Comparison::Eq(..) | Comparison::Ne(..), _) => number != 0.0,
+        (Comparison::Lt(..), false) | (Comparison::Gt(..), true) => number <= 0.0,
+        (Comparison::Lte(..), false) | (Comparison::Gte(..), true) => number < 0.0,
+        (Comparison::Gt(..), false) | (Comparison::Lt(..), true) => number >= 0.0,
+        (Comparison::Gte(..), false) | (Comparison::Lte(..), true) => number > 0.0,
+    });
+    if sound {
+        return Ok(());
+    }
+    refuse(
+        "this comparison of a count would be wrong when there are no nodes",
+        "write `!@.items[*]` for none, `@.items[*]` for some, or compare with a fixed number: `count(@.items[*]) > 1`",
+    )
 }
 
 fn query(test: &Test, traits: &mut Traits) -> Result<(), Refusal> {
@@ -145,9 +187,9 @@ fn comparable(value: &Comparable, traits: &mut Traits) -> Result<(), Refusal> {
 
 fn literal_is_exact(literal: &Literal) -> Result<(), Refusal> {
     match literal {
-        Literal::Float(number) if number.abs() > EXACT => refuse(
+        Literal::Float(number) if number.abs() >= EXACT => refuse(
             "this number cannot be compared exactly",
-            "integers of up to 64 bits can; write a longer id as a string",
+            "a number in a path goes up to 2^53; a longer one can be compared with a value of an answer",
         ),
         _ => Ok(()),
     }
