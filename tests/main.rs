@@ -8,3 +8,7 @@ mod support;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What the upstream gets to see, and what becomes of its answer.
+mod calls;
+// The failure table, whole.
+mod failures;
