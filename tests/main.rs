@@ -4,8 +4,12 @@
 
 mod support;
 
+// What the upstream gets to see, and what becomes of its answer.
+mod calls;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// The failure table, whole.
+mod failures;
 // Imports point downward; every file has a head.
 mod floors;
 // Request in, answer out, over real sockets.
@@ -18,3 +22,5 @@ mod protocol;
 mod providers;
 // Scripts that try to run away.
 mod scripts;
+// From the document to the claims, digit for digit.
+mod values;

@@ -127,7 +127,7 @@ fn raw(
     let position = match kind.as_deref() {
         Some("application/json") => Position::Json,
         Some(kind) if kind.ends_with("+json") => Position::Json,
-        Some("application/x-www-form-urlencoded") => Position::Query,
+        Some("application/x-www-form-urlencoded") => Position::FormText,
         Some("text/plain") => Position::Raw,
         _ if !text.value.contains("${") => Position::Raw,
         _ => {

@@ -21,7 +21,7 @@ pub use plan::{Plan, compile};
 use self::{plan::Call, send::send};
 use super::{
     denial::Denial,
-    facts::Facts,
+    facts::{Facts, Root},
     host::Host,
     message::{Answer, FetchError},
     token::Token,
@@ -199,6 +199,8 @@ fn finish<H>(
         Err(cause) => Some(cause),
     };
     if let Some(cause) = failed {
+        // `fail_when` may have shown the answer to scripts, which must not keep it.
+        memory.forget(Root::Call(number));
         return give_up(call, number, cause, shown, time, facts, round, summary);
     }
     note(round, || Step::Call {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
@@ -156,6 +156,7 @@ pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, roun
     let started = round.trace.map(|_| H::clock());
     let Ready { mut outgoing, shown } = ready;
     let mut hops = 0;
+    let mut left = false;
     let answer = loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
@@ -168,7 +169,14 @@ pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, roun
             None => Ok(None),
         };
         match next {
-            Ok(Some(next)) => outgoing = next,
+            Ok(Some(next)) => {
+                left |= sent.is_some_and(|sent| sent.url.origin() != next.url.origin());
+                outgoing = next;
+            }
+            // It got no credentials, so it refused neither the caller's nor ours.
+            Ok(None) if left && matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                break Err(Cause::Redirect("it led to another origin, which wants credentials"));
+            }
             Ok(None) => break Ok(answer),
             Err(cause) => break Err(cause),
         }

@@ -275,7 +275,7 @@ impl Plan {
             Some(Value::String(text)) if text.chars().any(char::is_control) => {
                 fail(Cause::Type("it has a control character, and it identifies the user"))
             }
-            Some(Value::Number(number)) if number.as_str() == "0" => fail(Cause::NoSubject),
+            Some(Value::Number(number)) if number.as_f64() == Some(0.0) => fail(Cause::NoSubject),
             Some(Value::String(_) | Value::Number(_)) => Ok(()),
             Some(_) => fail(Cause::Type("it is neither text nor a number, and it identifies the user")),
         }
@@ -284,9 +284,16 @@ impl Plan {
 
 /// Texts that providers, libraries and templates write where there is no id.
 fn is_nobody(text: &str) -> bool {
-    let text = text.trim();
+    let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
     text.is_empty()
-        || ["0", "null", "undefined", "none", "nil", "nan"].iter().any(|word| text.eq_ignore_ascii_case(word))
+        || ["0", "-0", "0.0", "null", "undefined", "none", "nil", "nan"]
+            .iter()
+            .any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Characters without a width: marks of byte order and direction, joiners.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl Claim {

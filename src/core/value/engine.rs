@@ -298,6 +298,11 @@ impl Memory {
         self.scope.iter_raw().take(own).for_each(|(_, _, value)| sizes.add(value));
         sizes
     }
+
+    /// Takes a part back whose value has changed: the next to ask gets the new one, which hides the old.
+    pub fn forget(&mut self, root: Root) {
+        self.present.retain(|present| *present != root);
+    }
 }
 
 /// JSON to a script's value, without loss.

@@ -26,6 +26,8 @@ pub enum Position {
     Query,
     /// One form field; the form is encoded as a whole.
     Form,
+    /// One field's value in a form that the rule writes as text.
+    FormText,
     /// One header value.
     Header,
     /// One JSON string, between its quotes.
@@ -363,7 +365,7 @@ impl Compiler<'_> {
         match self.position {
             Position::Claim | Position::Raw | Position::Form => |text| Ok(Cow::Borrowed(text)),
             Position::Url if !self.in_query => segment,
-            Position::Url | Position::Query => field,
+            Position::Url | Position::Query | Position::FormText => field,
             Position::Header => header,
             Position::Json => json,
         }
