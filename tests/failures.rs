@@ -477,6 +477,8 @@ fn the_deadline_is_spent() {
     let (held, hold) = mpsc::channel();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the gateway connects");
+        // An answer before the request would be a fault of its own.
+        let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"id\":");
         // Kept open until the test is over.
         let _ = held.send(stream);
@@ -498,7 +500,7 @@ fn a_script_that_fails() {
     for script in [
         "throw user.m4rk_member;",
         "let m4rk = 1 / 0;",
-        "claims.sub = user.m4rk_member.no_such_function(1);",
+        "claims.sub = user.m4rk_member.sub_string(#{});",
         "let x = user.id + 1 - [];",
         "loop { }",
         "let x = \"m4rk\"; loop { x += x; }",
@@ -521,7 +523,7 @@ fn a_script_that_fails() {
 
 #[test]
 fn an_expression_that_fails() {
-    for claim in ["{ rhai = \"1 / 0\" }", "\"${user.id.no_such_function()}\"", "{ rhai = \"#{ m4rk: 1 }\" }"] {
+    for claim in ["{ rhai = \"1 / 0\" }", "\"${user.id.sub_string(#{})}\"", "{ rhai = \"#{ m4rk: 1 }\" }"] {
         let rule = format!("{RULE}m4rk = {claim}\n");
         unchallenged(&gateway(&rule, &profile()).get("/acme", TOKEN), 500, "server_error");
     }

@@ -176,6 +176,9 @@ fn the_core_knows_no_runtime() {
     sources(&root, &mut files);
     for file in files {
         let text = fs::read_to_string(&file).expect("src can be read");
+        if text.contains("#![cfg(test)]") {
+            continue;
+        }
         let text = text.split("\n#[cfg(test)]").next().unwrap_or_default();
         for word in [
             "tokio::",

@@ -2,6 +2,13 @@
 //!
 //! One program, one module an area. Everything stays on the loopback interface.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests read files, start programs, and fail by panicking"
+)]
+
 mod support;
 
 // What the upstream gets to see, and what becomes of its answer.

@@ -88,7 +88,7 @@ fn stamp(files: &Tls) -> Option<Stamp> {
 fn read(files: &Tls) -> Result<Arc<CertifiedKey>, String> {
     let fault = |path: &Path, why: String| format!("cannot use {}: {why}", path.display());
     let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| fault(&files.certificate, error.to_string()))?;
     if chain.is_empty() {
         return Err(fault(&files.certificate, "it holds no certificate".into()));

@@ -131,7 +131,7 @@ async fn respond<F: Future<Output = Reply>>(
     noted: &Mutex<Vec<Seen>>,
 ) -> http::Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let seen = Seen { method: head.method.to_string(), target: head.uri.to_string(), headers: head.headers, body };
     noted.lock().expect("no test panics while it holds this").push(seen.clone());
     let reply = answer(seen).await;

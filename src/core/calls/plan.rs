@@ -269,7 +269,7 @@ impl Compiler<'_> {
     /// A text that must be known when the rule is loaded.
     fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
         let template = self.template(text, position)?;
-        let fixed = template.fixed().map(|fixed| fixed.into_owned());
+        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
         if fixed.is_none() {
             self.bad(
                 Code::BadValue,
@@ -306,7 +306,7 @@ impl Compiler<'_> {
         let text = &call.url;
         let template = self.template(text, Position::Url)?;
         let help = "write `https://host/path`; the host may come from `${vars.…}` alone";
-        let (whole, start) = (template.fixed().map(|fixed| fixed.into_owned()), template.fixed_start());
+        let (whole, start) = (template.fixed().map(std::borrow::Cow::into_owned), template.fixed_start());
         let origin_is_fixed =
             whole.is_some() || start.split_once("://").is_some_and(|(_, after)| after.contains(['/', '?']));
         if !origin_is_fixed {
@@ -392,7 +392,7 @@ impl Compiler<'_> {
             }
             let Some(template) = self.template(text, Position::Header) else { continue };
             if name == header::CONTENT_TYPE {
-                content_type = template.fixed().map(|fixed| fixed.into_owned());
+                content_type = template.fixed().map(std::borrow::Cow::into_owned);
             }
             match template.fixed() {
                 Some(value) => match HeaderValue::from_bytes(value.as_bytes()) {
@@ -611,7 +611,7 @@ impl Compiler<'_> {
         for text in &call.redirect.origins {
             match Url::parse(&text.value) {
                 Ok(url) if url.origin().is_tuple() && url.path() == "/" && url.query().is_none() => {
-                    others.push(url.origin())
+                    others.push(url.origin());
                 }
                 _ => self.bad(
                     Code::BadUrl,

@@ -426,7 +426,7 @@ fn with_comparisons(text: &str, ast: &AST, known: &Known<'_>) -> Option<String> 
         match path.last() {
             Some(ASTNode::Stmt(Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, ..))) => operand(&flow.expr),
             Some(ASTNode::Expr(Expr::And(operands, _) | Expr::Or(operands, _))) => {
-                operands.iter().for_each(&mut operand)
+                operands.iter().for_each(&mut operand);
             }
             _ => {}
         }

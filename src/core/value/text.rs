@@ -174,7 +174,7 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Fixed { shown: Some(shown), .. } | Piece::Program(_, _, Some(shown)) if show => {
-                    whole.push_str(shown)
+                    whole.push_str(shown);
                 }
                 Piece::Token(_) if show => whole.push_str("[token]"),
                 Piece::Fixed { text, .. } => whole.push_str(text),
