@@ -218,7 +218,7 @@ mod check {
         let ran = run(claimsmith(&["check", text(rules.path())]));
         assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{}", ran.out);
         assert!(
-            ran.out.contains("warning[CS3003]") && ran.out.ends_with("2 rules: 0 errors, 1 warnings\n"),
+            ran.out.contains("warning[CS3003]") && ran.out.ends_with("2 rules: 0 errors, 1 warning\n"),
             "{}",
             ran.out
         );

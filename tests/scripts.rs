@@ -385,8 +385,7 @@ fn every_abusive_script_ends_within_its_bounds() {
         }
         good(&gateway);
     }
-    println!("{} scripts, {worst}", all.len());
-    assert!(faults.is_empty(), "\n{faults}");
+    assert!(faults.is_empty(), "{} scripts, {worst}\n{faults}", all.len());
 }
 
 /// The slowest and the largest, for whoever reads the output.

@@ -45,6 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
             rules.push(path.clone());
         }
     }
+    if rules.is_empty() {
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(format!("no rule in {}: a rule is a file that ends in `.toml`", names.join(", ")));
+    }
     let compiler = Compiler::new::<Upstream>();
     let mut problems = Vec::new();
     for path in &rules {
@@ -53,7 +57,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let (errors, warnings) = output::count(&problems);
     show(arguments.format, rules.len(), &problems);
     if arguments.format == Format::Text {
-        output::say(&format!("{} rules: {errors} errors, {warnings} warnings", rules.len()));
+        let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+        let (rules, errors, warnings) =
+            (count(rules.len(), "rule"), count(errors, "error"), count(warnings, "warning"));
+        output::say(&format!("{rules}: {errors}, {warnings}"));
     }
     Ok(if errors > 0 { WRONG } else { DONE })
 }

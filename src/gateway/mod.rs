@@ -6,10 +6,12 @@
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
 mod listener;
+#[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
 mod log;
 mod service;
 mod tls;
+#[expect(clippy::disallowed_methods, reason = "secrets and script files are read here")]
 mod upstream;
 
 use std::{
@@ -75,7 +77,7 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
         let worker = thread::Builder::new()
             .name(format!("worker-{number}"))
             .stack_size(WORKER_STACK)
-            .spawn(move || work(&listener, shared, upstream, stopped))
+            .spawn(move || work(listener, shared, upstream, stopped))
             .map_err(|error| format!("cannot start a worker: {error}"))?;
         workers.push(worker);
     }
@@ -100,20 +102,17 @@ impl Running {
 }
 
 /// One thread's life.
-#[expect(clippy::disallowed_methods, reason = "this is where a worker's runtime is made")]
-fn work(listener: &TcpListener, shared: Arc<Shared>, upstream: Upstream, stopped: watch::Receiver<bool>) {
+fn work(listener: TcpListener, shared: Arc<Shared>, upstream: Upstream, stopped: watch::Receiver<bool>) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker cannot start"),
     };
-    let listener = match listener.try_clone().and_then(|listener| {
-        let _guard = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)
-    }) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a worker cannot listen"),
-    };
-    runtime.block_on(listener::accept(listener, shared, upstream, stopped));
+    runtime.block_on(async {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener::accept(listener, shared, upstream, stopped).await,
+            Err(error) => tracing::error!(%error, "a worker cannot listen"),
+        }
+    });
     // What is still there after the drain is cut off.
     runtime.shutdown_timeout(Duration::ZERO);
 }

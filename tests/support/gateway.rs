@@ -1,6 +1,6 @@
 //! A gateway on a free port, with rules from a folder of its own.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use claimsmith::{
     config::Settings,
@@ -31,11 +31,6 @@ impl Setup {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let settings = Settings { listen, rules: folder.path().to_owned(), workers: 2, ..Settings::default() };
         Setup { folder, settings, secrets: Secrets::Real }
-    }
-
-    /// The folder of the rules.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Adds a file to the folder of the rules.

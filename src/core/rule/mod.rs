@@ -205,8 +205,7 @@ fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Option<Sec
         let source = match value.get_ref() {
             DeValue::Table(_) => reader.as_table(value, &what).and_then(|source| secret(reader, &source)),
             _ => {
-                let wanted = "`{ env = \"NAME\" }` or `{ file = \"/path\" }`, never the value itself";
-                reader.wrong_type(&what, value, wanted);
+                reader.secret_value(&what, value);
                 None
             }
         };

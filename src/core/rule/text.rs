@@ -122,6 +122,18 @@ impl<'a> Reader<'a> {
         self.problems.add(problem);
     }
 
+    /// A secret that is written out. Its excerpt must not carry it into a terminal or a log.
+    pub(super) fn secret_value(&mut self, what: &str, value: &Spanned<DeValue<'_>>) {
+        let Span { start, end } = value.span();
+        let text = &self.source.text;
+        let masked = format!("{}{}{}", &text[..start], "*".repeat(end - start), &text[end..]);
+        let source = Source::new(self.source.name.as_str(), masked);
+        let message =
+            format!("`{what}` takes `{{ env = \"NAME\" }}` or `{{ file = \"/path\" }}`, never the value itself");
+        let label = format!("this is {}", a_type(value.get_ref()));
+        self.problems.add(Problem::new(Code::WrongType, Place { source, span: start..end }, message).label(label));
+    }
+
     pub(super) fn bad_value(&mut self, span: Span, message: impl Into<String>, label: &str, help: impl Into<String>) {
         let problem = self.problem(Code::BadValue, span, message).label(label).help(help);
         self.problems.add(problem);
