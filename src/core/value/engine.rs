@@ -4,10 +4,14 @@
 //! environment or clock; what could block, or build a value before its size is
 //! checked, is taken away or replaced.
 
-use std::{cell::Cell, sync::OnceLock, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use rhai::{
-    Array, Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Position, Scope,
+    Array, Dynamic, EvalAltResult, INT, ImmutableString, Map, NativeCallContext, Position, Scope,
     packages::{
         ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
         BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage, Package,
@@ -82,14 +86,31 @@ pub(super) struct Rejection {
     pub(super) reason: String,
 }
 
+/// Why a run must end, whatever the script makes of the error that ends it: some functions
+/// of Rhai (`sort`, for one) lose an error of the function that they call.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// Its time was up.
+    Budget,
+    /// It called `reject`.
+    Rejected(Rejection),
+}
+
 thread_local! {
     /// When the run on this thread started; `None` until its clock is first looked at.
     static STARTED: Cell<Option<Duration>> = const { Cell::new(None) };
+    static ENDED: RefCell<Option<End>> = const { RefCell::new(None) };
 }
 
-/// Starts the budget of a run on this thread.
-pub(super) fn start_budget() {
+/// Starts a run on this thread.
+pub(super) fn start_run() {
     STARTED.set(None);
+    ENDED.take();
+}
+
+/// Why the run on this thread had to end, if it had to.
+pub(super) fn end_run() -> Option<End> {
+    ENDED.take()
 }
 
 impl Engine {
@@ -155,7 +176,11 @@ fn limit(rhai: &mut rhai::Engine, clock: fn() -> Duration, times: usize) {
                 STARTED.set(Some(clock()));
                 None
             }
-            Some(started) => (clock().saturating_sub(started) > BUDGET).then_some(Dynamic::UNIT),
+            Some(started) if clock().saturating_sub(started) > BUDGET => {
+                ENDED.replace(Some(End::Budget));
+                Some(Dynamic::UNIT)
+            }
+            Some(_) => None,
         }
     });
 }
@@ -183,6 +208,17 @@ fn take_away(rhai: &mut rhai::Engine) {
     });
     rhai.register_fn("replace", |context: Context<'_>, text: &mut ImmutableString, from: char, to: char| {
         replace(&context, text, from.encode_utf8(&mut [0; 4]), to.encode_utf8(&mut [0; 4]))
+    });
+    // Rhai's `trim` changes its text in place, which a part of the document does not allow.
+    rhai.register_fn("trim", |text: ImmutableString| ImmutableString::from(text.trim()));
+    // Rhai's `parse_json` and `to_json` round long integers.
+    rhai.register_fn("parse_json", |text: &str| -> Raw<Dynamic> {
+        let value: Value = serde_json::from_str(text).map_err(|_| "this is not JSON")?;
+        Ok(to_script(&value))
+    });
+    rhai.register_fn("to_json", |map: Map| -> Raw<String> {
+        let value = from_script(Dynamic::from_map(map))?.unwrap_or_default();
+        Ok(value.to_string())
     });
     // Rhai's `pad` never ends with an empty padding, and its size check of a list overflows, after
     // which memory runs out and the process ends.
@@ -264,9 +300,9 @@ fn numbers(rhai: &mut rhai::Engine) {
 }
 
 fn reject(error: &str, reason: &str) -> Raw<()> {
-    let rejection = Rejection { error: error.into(), reason: reason.into() };
+    ENDED.replace(Some(End::Rejected(Rejection { error: error.into(), reason: reason.into() })));
     // A termination, unlike a thrown error, cannot be caught by the script.
-    Err(EvalAltResult::ErrorTerminated(Dynamic::from(rejection), Position::NONE).into())
+    Err(EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into())
 }
 
 /// The script's view of the document, built when a script first asks for a part of it.
@@ -365,7 +401,7 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
         }
         Err(value) => value,
     };
-    let value = match value.try_cast_result::<rhai::Map>() {
+    let value = match value.try_cast_result::<Map>() {
         Ok(members) => {
             let members = members.into_iter().map(|(name, value)| {
                 Ok::<_, &'static str>((name.to_string(), json(value, depth + 1)?.unwrap_or_default()))

@@ -6,7 +6,7 @@ use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseError
 
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
-    engine::{MAX_SCRIPT, Rejection, start_budget},
+    engine::{End, MAX_SCRIPT, Rejection, end_run, start_run},
     functions::{self, Unknown},
     path::Path,
 };
@@ -196,49 +196,60 @@ impl Program {
 
     fn eval(&self, memory: &mut Memory, base: usize) -> Result<Dynamic, Failure> {
         let engine = self.engine.with_room(memory.sizes(base));
-        start_budget();
-        engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast).map_err(|error| self.failure(*error))
+        start_run();
+        let result = engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast);
+        let line = |error: &EvalAltResult| self.first_line + error.position().line().map_or(0, |line| line - 1);
+        match (end_run(), result) {
+            (Some(End::Rejected(Rejection { error, reason })), _) => Err(Failure::Rejected { error, reason }),
+            (Some(End::Budget), result) => {
+                let line = result.err().map_or(self.first_line, |error| line(&error));
+                Err(Failure::Script { line, message: "it takes longer than 50 ms".into() })
+            }
+            (None, Ok(value)) => Ok(value),
+            (None, Err(error)) => {
+                let mut error = *error;
+                while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = error {
+                    error = *inner;
+                }
+                Err(Failure::Script { line: line(&error), message: self.without_values(&error) })
+            }
+        }
     }
 
-    fn failure(&self, error: EvalAltResult) -> Failure {
-        let mut error = error;
-        while let EvalAltResult::ErrorInFunctionCall(_, _, inner, _) = error {
-            error = *inner;
+    /// What Rhai says, without anything that could be a value of the document.
+    fn without_values(&self, error: &EvalAltResult) -> String {
+        match error {
+            // A function pointer may be made of any text, so only a name that the script writes is shown.
+            EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+                match signature.split([' ', '(']).next().filter(|name| self.text.contains(name)) {
+                    Some(name) => format!("there is no function `{name}` for these values"),
+                    None => "there is no such function".into(),
+                }
+            }
+            EvalAltResult::ErrorMismatchDataType(wanted, found, _) if found.is_empty() => {
+                format!("a {wanted} is wanted")
+            }
+            EvalAltResult::ErrorMismatchDataType(wanted, found, _) => {
+                format!("a {wanted} is wanted, and this is a {found}")
+            }
+            EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
+                format!("a {wanted} is wanted, and this is a {found}")
+            }
+            EvalAltResult::ErrorTooManyOperations(_) => {
+                "it runs too long: more operations than a script may have".into()
+            }
+            EvalAltResult::ErrorTooManyVariables(_) => "it has too many variables".into(),
+            EvalAltResult::ErrorStackOverflow(_) => "its functions call one another too deep".into(),
+            EvalAltResult::ErrorDataTooLarge(what, _) => format!("it builds too much data: {}", what.to_lowercase()),
+            EvalAltResult::ErrorAssignmentToConstant(name, _) => format!("`{name}` cannot be changed"),
+            EvalAltResult::ErrorNonPureMethodCallOnConstant(name, _) => format!("`{name}` would change a constant"),
+            EvalAltResult::ErrorArithmetic(..) => "the arithmetic overflows or divides by zero".into(),
+            EvalAltResult::ErrorStringBounds(..) => "an index is outside its text".into(),
+            EvalAltResult::ErrorIndexingType(kind, _) => format!("`{kind}` has no such member"),
+            EvalAltResult::ErrorFor(_) => "`for` wants a list".into(),
+            EvalAltResult::ErrorRuntime(..) => "it throws an error".into(),
+            _ => "it fails".into(),
         }
-        let line = self.first_line + error.position().line().map_or(0, |line| line - 1);
-        if let EvalAltResult::ErrorTerminated(token, _) = error {
-            return match token.try_cast::<Rejection>() {
-                Some(rejection) => Failure::Rejected { error: rejection.error, reason: rejection.reason },
-                None => Failure::Script { line, message: "it takes longer than 50 ms".into() },
-            };
-        }
-        Failure::Script { line, message: without_values(&error) }
-    }
-}
-
-/// What Rhai says, without anything that could be a value of the document.
-fn without_values(error: &EvalAltResult) -> String {
-    match error {
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("there is no function `{signature}`"),
-        EvalAltResult::ErrorMismatchDataType(wanted, found, _) if found.is_empty() => format!("a {wanted} is wanted"),
-        EvalAltResult::ErrorMismatchDataType(wanted, found, _) => {
-            format!("a {wanted} is wanted, and this is a {found}")
-        }
-        EvalAltResult::ErrorMismatchOutputType(wanted, found, _) => {
-            format!("a {wanted} is wanted, and this is a {found}")
-        }
-        EvalAltResult::ErrorTooManyOperations(_) => "it runs too long: more operations than a script may have".into(),
-        EvalAltResult::ErrorTooManyVariables(_) => "it has too many variables".into(),
-        EvalAltResult::ErrorStackOverflow(_) => "its functions call one another too deep".into(),
-        EvalAltResult::ErrorDataTooLarge(what, _) => format!("it builds too much data: {}", what.to_lowercase()),
-        EvalAltResult::ErrorAssignmentToConstant(name, _) => format!("`{name}` cannot be changed"),
-        EvalAltResult::ErrorNonPureMethodCallOnConstant(name, _) => format!("`{name}` would change a constant"),
-        EvalAltResult::ErrorArithmetic(..) => "the arithmetic overflows or divides by zero".into(),
-        EvalAltResult::ErrorStringBounds(..) => "an index is outside its text".into(),
-        EvalAltResult::ErrorIndexingType(kind, _) => format!("`{kind}` has no such member"),
-        EvalAltResult::ErrorFor(_) => "`for` wants a list".into(),
-        EvalAltResult::ErrorRuntime(..) => "it throws an error".into(),
-        _ => "it fails".into(),
     }
 }
 
@@ -308,7 +319,8 @@ fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, 
         let help = if takes.is_empty() {
             let own = ast.iter_functions().map(|function| function.name);
             let names: Vec<_> = known.engine.functions.iter().map(|(name, _)| name.as_str()).chain(own).collect();
-            match nearest(&name, names) {
+            let words = |name: &&str| name.starts_with(char::is_alphabetic);
+            match nearest(&name, names.into_iter().filter(words)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "the Rhai book lists them: https://rhai.rs/book/lib".into(),
             }

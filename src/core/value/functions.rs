@@ -42,6 +42,12 @@ pub(super) fn unknown(ast: &AST, functions: &Functions) -> Vec<Unknown> {
     ast.walk(&mut |path| {
         match path.last() {
             Some(ASTNode::Expr(Expr::Map(map, _))) => holders.extend(map.0.iter().map(|(key, _)| key.name.to_string())),
+            // A map that nothing changes is made when the script is compiled.
+            Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
+                if let Ok(map) = value.as_map_ref() {
+                    holders.extend(map.keys().map(ToString::to_string));
+                }
+            }
             Some(ASTNode::Expr(Expr::Property(property, _))) => {
                 holders.insert(property.2.to_string());
             }

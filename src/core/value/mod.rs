@@ -195,7 +195,7 @@ impl Failure {
         match self {
             Failure::Path { path, why } => format!("the path `{path}` has no answer: {why}"),
             Failure::Script { line, message } => format!("line {line}: {message}"),
-            Failure::Rejected { error, .. } => format!("`reject` says {error}"),
+            Failure::Rejected { .. } => "`reject` was called where it has no effect of its own".into(),
             Failure::Unfit { place, why } => format!("a value cannot stand in {place}: {why}"),
         }
     }

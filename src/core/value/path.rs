@@ -4,8 +4,6 @@
 //! part alone. What jsonpath-rust would answer wrongly is refused at compile time
 //! (see [`validate`]); comparisons of integers are made exact by [`exact`].
 
-#[cfg(test)]
-mod conformance;
 mod exact;
 mod validate;
 
@@ -341,3 +339,6 @@ impl Known<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod conformance;
