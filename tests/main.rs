@@ -12,3 +12,5 @@ mod flow;
 mod calls;
 // The failure table, whole.
 mod failures;
+// The values of claims, absence, and numbers that stay exact.
+mod values;
