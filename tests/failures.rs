@@ -383,6 +383,7 @@ struct Server {
     _folder: tempfile::TempDir,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the ban is for the core and the gateway, not for tests")]
 impl Server {
     fn start(rule: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -477,7 +478,7 @@ fn the_deadline_is_spent() {
     let (held, hold) = mpsc::channel();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the gateway connects");
-        // An answer before the request would be a fault of its own.
+        // An answer that comes before its request would be a fault of another kind.
         let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"id\":");
         // Kept open until the test is over.

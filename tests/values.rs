@@ -482,10 +482,9 @@ fn vars_are_overridden_by_settings() {
     let rule = "[vars]\nhost = \"default.acme.example\"\npath = \"v1\"\nplan = \"basic\"\nlimit = 5\nopen = true\n\
          [call.user]\nurl = \"https://${vars.host}/${vars.path}/me\"\nquery = { n = \"${vars.limit}\" }\n\
          [claims]\nsub = \"$.user.id\"\nplan = \"$.vars.plan\"\nlimit = \"$.vars.limit\"\n\
-         text = \"${vars.plan}-${vars.limit}\"\nopen = { rhai = \"vars.open && vars.limit > 3\" }\n"
-        .to_string();
+         text = \"${vars.plan}-${vars.limit}\"\nopen = { rhai = \"vars.open && vars.limit > 3\" }\n";
     let upstream = Upstream::new(|seen| Reply::json(json!({ "id": seen.target }).to_string()));
-    let setup = || Setup::new().rule("acme", &rule).reroute(ORIGIN, &upstream.origin);
+    let setup = || Setup::new().rule("acme", rule).reroute(ORIGIN, &upstream.origin);
     let plain = setup().reroute("https://default.acme.example", &upstream.origin).start().get("/acme", TOKEN);
     assert_eq!(plain.body, r#"{"sub":"/v1/me?n=5","plan":"basic","limit":5,"text":"basic-5","open":true}"#);
     let vars = json!({
