@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, Reply, Setup, Upstream};
 
-/// How long one evaluation may take in a build without optimization. A script itself has 50 ms.
-const BUDGET: Duration = Duration::from_millis(150);
+/// How long one request may take in a build without optimization, beside other tests. A script itself has 50 ms.
+const BUDGET: Duration = Duration::from_millis(500);
 /// How long compiling a rule may take.
 const COMPILING: Duration = Duration::from_secs(1);
 /// How much the process may grow, in bytes.
@@ -145,7 +145,7 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     ("deep list as debug text", Harmless, "let a = []; for i in 0..150 { a = [a]; } let s = a.to_debug();"),
     ("deep list compared", Harmless, "let a = []; for i in 0..150 { a = [a]; } let b = a; a == b;"),
     ("deep list dropped", Harmless, "let a = []; for i in 0..150 { a = [a]; } a = 0;"),
-    ("deep map as JSON", Harmless, "let m = #{}; for i in 0..150 { m = #{a: m}; } m.to_json();"),
+    ("deep map as JSON", Fails, "let m = #{}; for i in 0..150 { m = #{a: m}; } m.to_json();"),
     ("deep map as a claim", Fails, "let m = #{}; for i in 0..150 { m = #{a: m}; } claims.x = m;"),
     ("deep list as a claim", Fails, "let a = []; for i in 0..150 { a = [a]; } claims.x = a;"),
     ("many variables of much", Fails, "let a = []; a.pad(1000, 1); let v = []; loop { v.push(a); }"),
@@ -249,7 +249,7 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     ("parse_json of something deep", Fails, "let s = \"\"; s.pad(5000, '['); parse_json(s);"),
     ("parse_json of deep objects", Fails, "let s = \"\"; for i in 0..2000 { s += \"{\\\"a\\\":\"; } parse_json(s);"),
     ("parse_json of something long", Fails, "let s = \"[0\"; s.pad(16000, \",0\"); parse_json(s + \"]\");"),
-    ("parse_json that computes", Harmless, "parse_json(\"{\\\"a\\\": 1 + 1}\");"),
+    ("parse_json that computes", Fails, "parse_json(\"{\\\"a\\\": 1 + 1}\");"),
     ("parse_json in a loop", Fails, "loop { parse_json(\"{\\\"a\\\":[1,2,3]}\"); }"),
     // Claims and rejection.
     ("reject", Rejects, "reject(\"access_denied\", \"no\");"),
@@ -279,7 +279,7 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     ("a constant's list indexed and set", Fails, "user.list[0] = 5;"),
     ("a constant changed in a function", Fails, "fn f() { this.name = \"x\"; } user.f();"),
     ("a constant shadowed", Harmless, "let user = #{name: \"x\"}; user.name = \"y\";"),
-    ("vars changed", Harmless, "vars.x = 1;"),
+    ("vars changed", Refused, "vars.x = 1;"),
     ("the request changed", Fails, "request.method = \"x\";"),
     ("a copy changed", Harmless, "let u = user; u.name = \"x\"; u.list.push(4);"),
     // Names.

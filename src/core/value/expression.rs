@@ -70,6 +70,13 @@ impl Expression {
         if let Some(root) = known.find(names[0])
             && names.iter().all(|name| crate::core::rule::is_variable_name(name) || name == &names[0])
         {
+            if let (Root::Vars, Some(name)) = (root, names.get(1)) {
+                let at = text.find("vars.").map_or(0, |at| at + "vars.".len());
+                if let Some(problem) = known.unknown_var(spot, at, name) {
+                    problems.add(problem);
+                    return None;
+                }
+            }
             return Some(Expression::Path(Path::members(root, &names[1..], text.trim())));
         }
         Program::compile(spot, text, offer, known, problems).map(|program| Expression::Program(Box::new(program)))
@@ -133,6 +140,7 @@ impl Program {
             }
         };
         unknown_functions(spot, text, &ast, known, problems);
+        outside_functions(spot, text, &ast, problems);
         let ast = match with_comparisons(text, &ast, known) {
             // The text differs from one that parsed only by ` == true` after whole operands.
             Some(explicit) => parse(&explicit).unwrap_or(ast),
@@ -144,6 +152,7 @@ impl Program {
             if let Some(ASTNode::Expr(expression)) = path.last() {
                 mention(expression, path, known, &mut mentions);
                 secrets_of(expression, known, &mut secrets, spot, text, problems);
+                unknown_var(expression, known, spot, text, problems);
             }
             true
         });
@@ -312,6 +321,24 @@ fn parse_problem(
     spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
 }
 
+/// Reports what a function reads besides its parameters: it would fail at every call.
+fn outside_functions(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Problems) {
+    ast.clone_functions_only().walk(&mut |path| {
+        if let Some(ASTNode::Expr(Expr::Variable(variable, short, position))) = path.last()
+            && short.is_none()
+            && variable.0.is_none()
+        {
+            let (name, at) = (&variable.1, offset(text, *position));
+            problems.add(
+                spot.problem(Code::UnknownName, at..at + name.len(), format!("a function does not see `{name}`"))
+                    .label("outside the function")
+                    .help("a function sees only its parameters: hand it over as one"),
+            );
+        }
+        true
+    });
+}
+
 /// Reports calls of functions that there are not.
 fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, problems: &mut Problems) {
     for Unknown { name, position, takes } in functions::unknown(ast, &known.engine.functions) {
@@ -342,10 +369,11 @@ fn offset(text: &str, position: Position) -> usize {
     start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
 }
 
-/// The members that a chain of properties reads, the position of the last, and whether the chain is nothing else.
+/// The members that a chain of properties reads, the positions of the first and the last, and whether the chain is nothing else.
 struct Chain<'a> {
     root: &'a str,
     members: Vec<&'a str>,
+    first: Position,
     last: Position,
     plain: bool,
 }
@@ -354,7 +382,8 @@ struct Chain<'a> {
 fn chain(expression: &Expr) -> Option<Chain<'_>> {
     let Expr::Dot(pair, ..) = expression else { return None };
     let Expr::Variable(variable, ..) = &pair.lhs else { return None };
-    let mut chain = Chain { root: &variable.1, members: Vec::new(), last: Position::NONE, plain: false };
+    let (first, last) = (Position::NONE, Position::NONE);
+    let mut chain = Chain { root: &variable.1, members: Vec::new(), first, last, plain: false };
     let mut rest = &pair.rhs;
     loop {
         let (this, next) = match rest {
@@ -363,6 +392,9 @@ fn chain(expression: &Expr) -> Option<Chain<'_>> {
             other => (other, None),
         };
         let Expr::Property(property, position) = this else { return Some(chain) };
+        if chain.members.is_empty() {
+            chain.first = *position;
+        }
         chain.members.push(&property.2);
         chain.last = *position;
         match next {
@@ -411,11 +443,24 @@ fn secrets_of(
     secrets.get_or_insert_default().insert((*name).into(), value.into());
 }
 
+/// Reports a var that the rule does not have.
+fn unknown_var(expression: &Expr, known: &Known<'_>, spot: &Spot<'_>, text: &str, problems: &mut Problems) {
+    let Some(chain) = chain(expression).filter(|chain| chain.root == "vars") else { return };
+    let Some(name) = chain.members.first() else { return };
+    if let Some(problem) = known.unknown_var(spot, offset(text, chain.first), name) {
+        problems.add(problem);
+    }
+}
+
 /// The problem of a secret that the rule does not declare.
 pub(super) fn unknown_secret(spot: &Spot<'_>, at: usize, name: &str, known: &Known<'_>) -> Problem {
+    let help = match known.secret_names {
+        [] => format!("declare it in [secrets]: `{name} = {{ env = \"…\" }}`"),
+        names => did_you_mean(name, names.iter().map(String::as_str)),
+    };
     spot.problem(Code::UnknownName, at..at + name.len(), format!("no secret is named `{name}`"))
         .label("unknown name")
-        .help(did_you_mean(name, known.secret_names.iter().map(String::as_str)))
+        .help(help)
 }
 
 /// The text with ` == true` after each operand of a condition that is nothing but a path.

@@ -22,7 +22,7 @@ pub use text::{Credentials, Position, Template};
 use super::{
     facts::Root,
     message::Secret,
-    problem::{Code, Place, Problem, Source, Span, inside_literal},
+    problem::{Code, Place, Problem, Source, Span, did_you_mean, inside_literal},
     rule::Text,
 };
 
@@ -53,6 +53,17 @@ impl Known<'_> {
     /// The names of all parts of the document.
     pub fn roots(&self) -> Vec<String> {
         self.calls.iter().cloned().chain(["vars".into(), "request".into()]).collect()
+    }
+
+    /// The problem of a var that the rule does not have; `None` if it has it.
+    pub fn unknown_var(&self, spot: &Spot<'_>, at: usize, name: &str) -> Option<Problem> {
+        let vars = self.vars.as_object().filter(|vars| !vars.contains_key(name))?;
+        let problem = spot.problem(Code::UnknownName, at..at + name.len(), format!("no var is named `{name}`"));
+        let help = match vars.is_empty() {
+            true => format!("declare it in [vars]: `{name} = …`"),
+            false => did_you_mean(name, vars.keys().map(String::as_str)),
+        };
+        Some(problem.label("unknown name").help(help))
     }
 
     /// The name of a part of the document.

@@ -97,6 +97,14 @@ impl Path {
             }
         };
         let root = root(spot, text, &query, known, problems)?;
+        if let (Root::Vars, Some(name)) = (root, query.segments.get(1).and_then(member)) {
+            let after = text.find("vars").map_or(0, |at| at + "vars".len());
+            let at = text[after..].find(name).map_or(after, |at| after + at);
+            if let Some(problem) = known.unknown_var(spot, at, name) {
+                problems.add(problem);
+                return None;
+            }
+        }
         let mut absolute = Vec::new();
         for name in &traits.absolute {
             // The first `$` is that of the whole path.

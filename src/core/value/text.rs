@@ -269,15 +269,10 @@ impl Compiler<'_> {
         match expression {
             Expression::Path(path) => match self.var(&path) {
                 Some(Value::Null) => {
-                    let names: Vec<_> = self.known.vars.as_object().into_iter().flat_map(|vars| vars.keys()).collect();
-                    let help = crate::core::problem::did_you_mean(
-                        name.trim_start_matches("vars."),
-                        names.iter().map(|name| name.as_str()),
-                    );
                     problems.add(
                         spot.problem(Code::UnknownName, at..at + name.len(), format!("there is no `{name}`"))
-                            .label("unknown name")
-                            .help(help),
+                            .label("nothing is there")
+                            .help("a var is one value, without members"),
                     );
                     return false;
                 }
