@@ -1,9 +1,24 @@
-//! claimsmith: a userinfo transformation proxy.
+//! claimsmith: a userinfo transformation proxy. Rules in, flat claims out.
+//!
+//! ```text
+//!  listener ──> service ──> route ──> token ──> calls ──> require ──> claims ──> script ──> response
+//!  gateway/     gateway/    core/     core/     core/     core/       core/      core/      core/
+//!                                                │
+//!                                                └──> Host ──> gateway/upstream.rs (reqwest)
+//! ```
+//!
+//! A request meets these in this order; [`core::evaluate`] says the same in as many
+//! statements. [`core`] is pure and builds alone (`--no-default-features`);
+//! [`gateway`](crate::gateway) is everything that touches a socket, a file or the
+//! environment; [`cli`](crate::cli) is the program. Imports point from right to left in
+//! that list, never the other way.
+
 pub mod core;
 
-#[cfg(feature = "cli")]
-pub mod cli;
 #[cfg(feature = "gateway")]
 pub mod config;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+
+#[cfg(feature = "cli")]
+pub mod cli;
