@@ -21,6 +21,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What is written while the program serves, and what never is.
+mod logs;
 // What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
