@@ -9,8 +9,8 @@
 //!
 //! A request meets these in this order; [`core::evaluate`] says the same in as many
 //! statements. [`core`] is pure and builds alone (`--no-default-features`);
-//! [`gateway`](crate::gateway) is everything that touches a socket, a file or the
-//! environment; [`cli`](crate::cli) is the program. Imports point from right to left in
+//! [`gateway`] is everything that touches a socket, a file or the
+//! environment; [`cli`] is the program. Imports point from right to left in
 //! that list, never the other way.
 
 pub mod core;

@@ -537,7 +537,7 @@ fn a_redirect_to_another_origin_is_refused() {
             "https://api.acme.example@other.acme.example/",
             "\\\\other.acme.example\\moved",
             "https://api.acme.example.other.acme.example/",
-            "file:///etc/passwd",
+            "file://localhost/etc/passwd",
             "data:application/json,{}",
             "https://",
         ] {

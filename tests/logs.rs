@@ -488,7 +488,6 @@ fn what_is_no_request_leaves_no_mark() {
 }
 
 #[test]
-#[ignore = "known: the log tells the name of a function that a script makes of an answer"]
 fn a_function_that_a_script_names_by_a_value_is_not_told() {
     script_fails_unmarked(&[
         "Fn(user.email).call();",
@@ -499,7 +498,6 @@ fn a_function_that_a_script_names_by_a_value_is_not_told() {
 }
 
 #[test]
-#[ignore = "known: the log tells the name of a function that a template makes of a credential"]
 fn a_function_that_a_template_names_by_a_credential_is_not_told() {
     for value in ["Fn(token)", "[1].map(secrets.key)", "call(Fn(secrets.key + token))"] {
         let secrets = "[secrets]\nkey = { env = \"ACME_KEY\" }\n";
@@ -556,7 +554,6 @@ const PLAIN: &str = "[call.user]\nurl = \"https://api.example/me\"\n[claims]\nsu
 
 /// A refusal that comes before the rule is looked for.
 #[test]
-#[ignore = "known: a path that no rule has is logged if the refusal comes before the rule is looked for"]
 fn an_unknown_path_is_not_logged_whatever_is_wrong_besides() {
     let world = World::new();
     let server = world.serve("json");
@@ -577,7 +574,6 @@ fn an_unknown_path_is_not_logged_whatever_is_wrong_besides() {
 
 /// A method may be any word.
 #[test]
-#[ignore = "known: a method that no endpoint has is logged as it was sent"]
 fn an_unknown_method_is_not_logged() {
     let world = World::new();
     let server = world.serve("json");

@@ -84,9 +84,9 @@ impl Plan {
         let changed: Dynamic = self.program.change(facts, memory, map).map_err(|failure| match failure {
             value::Failure::Rejected { error, reason } => match Denial::parse(&error) {
                 Some(denial) => Failure::Denied(denial, reason),
-                None => Failure::Value(value::Failure::Script {
-                    line: 0,
-                    message: "`reject` names an unknown error".into(),
+                None => Failure::Value(value::Failure::Unfit {
+                    place: "`reject`",
+                    why: "its error is none that a rule can answer",
                 }),
             },
             other => Failure::Value(other),

@@ -63,31 +63,28 @@ pub fn start(log: &Log) {
 
 /// Writes what has gathered.
 pub fn flush() {
-    let mut lines = gathered();
-    write(&mut lines);
+    // First the way out, then the lines, as the log's own thread does: nothing is written twice, late or out of order.
+    let mut out = io::stderr().lock();
+    let lines = std::mem::take(&mut *gathered());
+    // A log that nobody reads is no reason to stop answering.
+    let _ = out.write_all(&lines);
 }
 
 fn gathered() -> MutexGuard<'static, Vec<u8>> {
     GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A log that nobody reads is no reason to stop answering.
-fn write(lines: &mut Vec<u8>) {
-    let _ = io::stderr().write_all(lines);
-    lines.clear();
-}
-
 /// The life of the log's thread.
 fn write_on() {
     let mut spare = Vec::new();
     loop {
-        let mut lines =
-            SOMETHING.wait_while(gathered(), |lines| lines.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let lines = SOMETHING.wait_while(gathered(), |lines| lines.is_empty()).unwrap_or_else(PoisonError::into_inner);
         // Wait a little for more, with the lock released.
-        lines = SOMETHING.wait_timeout(lines, GATHER).unwrap_or_else(PoisonError::into_inner).0;
-        std::mem::swap(&mut *lines, &mut spare);
-        drop(lines);
-        write(&mut spare);
+        drop(SOMETHING.wait_timeout(lines, GATHER).unwrap_or_else(PoisonError::into_inner));
+        let mut out = io::stderr().lock();
+        std::mem::swap(&mut *gathered(), &mut spare);
+        let _ = out.write_all(&spare);
+        spare.clear();
     }
 }
 
@@ -97,7 +94,8 @@ fn gather(line: &[u8]) {
     let first = lines.is_empty();
     lines.extend_from_slice(line);
     if lines.len() > MAX_GATHERED {
-        write(&mut lines);
+        drop(lines);
+        flush();
     } else if first {
         SOMETHING.notify_one();
     }

@@ -1,7 +1,7 @@
 //! The native gateway: sockets in, [`core`](crate::core), sockets out.
 //!
-//! A request meets [`listener`] (connections), [`service`] (one request), the core,
-//! and [`upstream`] (the core's door). Each worker thread has a runtime, a client and
+//! A request meets `listener` (connections), `service` (one request), the core,
+//! and `upstream` (the core's door). Each worker thread has a runtime, a client and
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 

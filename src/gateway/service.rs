@@ -23,6 +23,19 @@ use crate::core::{Blame, Failure, Outcome, Reception, Request, Summary, answer};
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Methods whose names a log line may bear.
+const STANDARD_METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::TRACE,
+];
+
 /// What answers the requests of one worker.
 pub(super) struct Service {
     shared: Arc<Shared>,
@@ -83,9 +96,14 @@ impl Service {
 
     /// One line a request: no token, no secret, no claim, and no path that is no rule's name.
     fn log(&self, request: &Request, id: &str, outcome: &Outcome, took: Duration) {
-        let unknown = matches!(outcome.failure, Some(Failure::NoRule));
-        let rule = if unknown { "-" } else { request.uri().path().trim_start_matches('/') };
-        let method = request.method().as_str();
+        // A path or method that we do not know may be anything, also a token in the wrong place.
+        let path = request.uri().path();
+        let known = outcome.failure.is_none() || self.shared.routes.find(path).is_some();
+        let rule = if known { path.trim_start_matches('/') } else { "-" };
+        let method = match request.method() {
+            method if STANDARD_METHODS.contains(method) => method.as_str(),
+            _ => "-",
+        };
         let status = outcome.response.status().as_u16();
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let calls = outcome.calls.sent;
