@@ -2,7 +2,7 @@
 //!
 //! A path starts with the name of a part of the document, so it is run on that
 //! part alone. What jsonpath-rust would answer wrongly is refused at compile time
-//! (see [`validate`]); comparisons of integers are made exact by [`exact`].
+//! (see `validate`); comparisons of integers are made exact by `exact`.
 
 mod exact;
 mod validate;
