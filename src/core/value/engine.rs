@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    cmp::Ordering,
     sync::OnceLock,
     time::Duration,
 };
@@ -78,6 +79,23 @@ impl std::fmt::Debug for Engine {
 /// An integer beyond 64 bits signed, with its digits: Rhai has no type for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Digits(String);
+
+impl Digits {
+    /// How it compares to any integer of 64 bits: it lies beyond all of them.
+    fn beyond(&self) -> Ordering {
+        if self.0.starts_with('-') { Ordering::Less } else { Ordering::Greater }
+    }
+
+    /// JSON allows no leading zeros, so the longer number is the larger one.
+    fn order(&self, other: &Digits) -> Ordering {
+        let size = |digits: &Digits| (digits.0.len(), digits.0.clone());
+        match (self.beyond(), other.beyond()) {
+            (Ordering::Less, Ordering::Less) => size(other).cmp(&size(self)),
+            (Ordering::Greater, Ordering::Greater) => size(self).cmp(&size(other)),
+            (mine, _) => mine,
+        }
+    }
+}
 
 /// What `reject` throws.
 #[derive(Clone, Debug)]
@@ -297,6 +315,14 @@ fn numbers(rhai: &mut rhai::Engine) {
     rhai.register_fn("to_string", |digits: &mut Digits| digits.0.clone());
     rhai.register_fn("==", |left: Digits, right: Digits| left == right);
     rhai.register_fn("!=", |left: Digits, right: Digits| left != right);
+    // Rhai answers `false` to any order that it does not know.
+    let orders: [(&str, fn(Ordering) -> bool); 4] =
+        [("<", Ordering::is_lt), ("<=", Ordering::is_le), (">", Ordering::is_gt), (">=", Ordering::is_ge)];
+    for (operator, holds) in orders {
+        rhai.register_fn(operator, move |left: Digits, right: Digits| holds(left.order(&right)));
+        rhai.register_fn(operator, move |left: Digits, _: INT| holds(left.beyond()));
+        rhai.register_fn(operator, move |_: INT, right: Digits| holds(right.beyond().reverse()));
+    }
 }
 
 fn reject(error: &str, reason: &str) -> Raw<()> {
@@ -434,6 +460,34 @@ mod tests {
             let value: Value = serde_json::from_str(text).expect("test data is JSON");
             let back = from_script(to_script(&value)).expect("it is plain data").expect("it is there");
             assert_eq!(back.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_are_in_order() {
+        let engine = Engine::new(|| Duration::ZERO);
+        let value = |text: &str| to_script(&serde_json::from_str(text).expect("test data is JSON"));
+        let numbers = [
+            "-99999999999999999999",
+            "-9223372036854775809",
+            "-9223372036854775808",
+            "5",
+            "9223372036854775807",
+            "18446744073709551615",
+            "99999999999999999999",
+        ];
+        for (left, a) in numbers.iter().enumerate() {
+            for (right, b) in numbers.iter().enumerate() {
+                let mut scope = Scope::new();
+                scope.push_dynamic("a", value(a)).push_dynamic("b", value(b));
+                let mut is = |operator: &str| {
+                    let text = format!("a {operator} b");
+                    engine.rhai.eval_with_scope::<bool>(&mut scope, &text).expect("it is a comparison")
+                };
+                let found = [is("<"), is("<="), is("=="), is("!="), is(">="), is(">")];
+                let expected = [left < right, left <= right, left == right, left != right, left >= right, left > right];
+                assert_eq!(found, expected, "{a} {b}");
+            }
         }
     }
 
