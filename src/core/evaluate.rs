@@ -77,7 +77,7 @@ async fn steps<H: Host>(
     calls: &mut Summary,
 ) -> Result<Response, Failure> {
     let token = Token::receive(request, reception.query_token)?;
-    let mut facts = Facts::new(rule.calls.len(), &rule.vars, describe(rule, request));
+    let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, describe(rule, request));
     let mut memory = Memory::default();
     let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
     let round = calls::Round { token: &token, host, trace, began };

@@ -4,7 +4,11 @@
 //! and `request`. It is kept in parts, so that a part can be read while the
 //! others are still on their way, and so that nothing is copied to build it.
 
+mod shape;
+
 use serde_json::Value;
+
+pub use shape::{Kept, Part, Shape};
 
 /// A top-level member of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,28 +24,39 @@ pub enum Root {
 /// The document of one request.
 #[derive(Debug)]
 pub struct Facts<'r> {
-    calls: Vec<Option<Value>>,
+    /// What is read of each call's answer, and what is there.
+    calls: Vec<(&'r Shape, Kept)>,
     vars: &'r Value,
     request: Value,
 }
 
 impl<'r> Facts<'r> {
-    /// A document in which no call is answered yet.
-    pub fn new(calls: usize, vars: &'r Value, request: Value) -> Self {
-        Facts { calls: vec![None; calls], vars, request }
+    /// A document in which no call is answered yet; `shapes` has what is read of each call.
+    pub fn new(shapes: impl Iterator<Item = &'r Shape>, vars: &'r Value, request: Value) -> Self {
+        Facts { calls: shapes.map(|shape| (shape, Kept::Absent)).collect(), vars, request }
     }
 
-    /// Notes a call's answer. `Null` for one that was skipped or given up.
-    pub fn answer(&mut self, call: usize, value: Value) {
-        self.calls[call] = Some(value);
+    /// Notes a call's answer, kept by the call's shape. A null for one that was skipped or given up.
+    pub fn answer(&mut self, call: usize, kept: Kept) {
+        self.calls[call].1 = kept;
     }
 
     /// A part of the document; `None` for a call that has no answer (yet).
-    pub fn get(&self, root: Root) -> Option<&Value> {
+    pub fn get(&self, root: Root) -> Option<Part<'_>> {
         match root {
-            Root::Call(number) => self.calls[number].as_ref(),
-            Root::Vars => Some(self.vars),
-            Root::Request => Some(&self.request),
+            Root::Call(number) => {
+                let (shape, kept) = &self.calls[number];
+                Part::of(shape, kept)
+            }
+            Root::Vars => Some(Part::Whole(self.vars)),
+            Root::Request => Some(Part::Whole(&self.request)),
         }
+    }
+
+    /// The value that members lead to from a part of the document. They must be among those by which
+    /// the shape of an answer was widened, or lead on from there: only then is the value kept whole.
+    pub fn walk<'s>(&self, root: Root, members: impl IntoIterator<Item = &'s str>) -> Option<&Value> {
+        let part = members.into_iter().try_fold(self.get(root)?, Part::member)?;
+        part.whole()
     }
 }

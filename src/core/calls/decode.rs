@@ -1,28 +1,31 @@
-//! From an answer's bytes to a value. A wrong Content-Type is forgiven, a wrong body is not.
+//! From an answer's bytes to what is kept of it. A wrong Content-Type is forgiven, a wrong body is not.
 
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{Cause, shape::Shape};
-use crate::core::message::Answer;
+use super::Cause;
+use crate::core::{
+    facts::{Kept, Shape},
+    message::Answer,
+};
 
 /// Reads a JSON answer, as far as the rule needs it. An answer without content is null.
-pub(super) fn json(shape: &Shape, answer: &Answer) -> Result<Value, Cause> {
+pub(super) fn json(shape: &Shape, answer: &Answer) -> Result<Kept, Cause> {
     if matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
-        return Ok(Value::Null);
+        return Ok(Kept::Whole(Value::Null));
     }
     if answer.body.is_empty() {
         return Err(Cause::Body("it is empty".into()));
     }
     let text = std::str::from_utf8(&answer.body).map_err(|_| Cause::Body("it is not UTF-8".into()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let value = shape.parse(text).map_err(|error| Cause::Body(explain(text, &error)))?;
+    let kept = shape.parse(text).map_err(|error| Cause::Body(explain(text, &error)))?;
     match shape {
         // The text tells, not the value: serde_json hands a number with its digits over as a map.
         Shape::Members(members) if !members.is_empty() && !text.trim_start().starts_with('{') => {
             Err(Cause::Body("it is JSON, but no object".into()))
         }
-        _ => Ok(value),
+        _ => Ok(kept),
     }
 }
 

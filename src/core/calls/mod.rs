@@ -8,7 +8,6 @@ mod decode;
 mod plan;
 mod redirect;
 mod send;
-mod shape;
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ pub use plan::{Plan, compile};
 use self::{plan::Call, send::send};
 use super::{
     denial::Denial,
-    facts::{Facts, Root},
+    facts::{Facts, Kept, Root},
     host::Host,
     message::{Answer, FetchError},
     token::Token,
@@ -155,7 +154,7 @@ fn begin<H>(
                 result: "skipped: `when` is false".into(),
                 time: None,
             });
-            facts.answer(number, Value::Null);
+            facts.answer(number, Kept::Whole(Value::Null));
             return Ok(None);
         }
         Ok(false) => send::prepare(call, facts, memory, round),
@@ -187,13 +186,13 @@ fn finish<H>(
 ) -> Result<(), Failure> {
     let (shown, answer) = answer;
     let seen = answer.as_ref().ok().map(|answer| (answer.status, answer.body.len()));
-    let value = answer.and_then(|answer| {
+    let kept = answer.and_then(|answer| {
         judge(call, &answer)?;
         decode::json(&call.shape, &answer)
     });
-    let failed = match value {
-        Ok(value) => {
-            facts.answer(number, value);
+    let failed = match kept {
+        Ok(kept) => {
+            facts.answer(number, kept);
             denied(call, facts, memory).err()
         }
         Err(cause) => Some(cause),
@@ -231,7 +230,7 @@ fn give_up<H>(
     if !call.optional {
         return Err(Failure { call: call.name.clone(), cause });
     }
-    facts.answer(number, Value::Null);
+    facts.answer(number, Kept::Whole(Value::Null));
     summary.given_up.push(call.name.clone());
     Ok(())
 }

@@ -9,11 +9,10 @@ use url::Url;
 use super::{
     body::{Body, Json},
     redirect::Redirects,
-    shape::Shape,
 };
 use crate::core::{
     denial::Denial,
-    facts::Root,
+    facts::{Root, Shape},
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
     rule::{self, Auth, FailWhen, Key, Text, TokenPlace},
     token::credentials,
@@ -99,9 +98,9 @@ impl Plan {
         &self.mentions
     }
 
-    /// The number of calls.
-    pub fn len(&self) -> usize {
-        self.calls.len()
+    /// What is read of the answer of each call.
+    pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.calls.iter().map(|call| &call.shape)
     }
 }
 

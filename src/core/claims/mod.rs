@@ -241,11 +241,11 @@ impl Plan {
     ///
     /// # Errors
     /// The first that cannot have its type.
-    pub fn reread<'f>(&'f self, before: &Claims<'_>, mut after: Map<String, Value>) -> Result<Claims<'f>, Failure> {
+    pub fn reread<'f>(&'f self, before: &Claims<'f>, mut after: Map<String, Value>) -> Result<Claims<'f>, Failure> {
         let mut claims: Claims<'f> = Vec::with_capacity(after.len());
         for (name, _) in before {
             if let Some(value) = after.remove(&**name) {
-                claims.push((Cow::Owned(name.to_string()), Cow::Owned(value)));
+                claims.push((name.clone(), Cow::Owned(value)));
             }
         }
         claims.extend(after.into_iter().map(|(name, value)| (Cow::Owned(name), Cow::Owned(value))));

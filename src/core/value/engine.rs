@@ -21,7 +21,7 @@ use rhai::{
 use serde_json::{Number, Value};
 
 use super::functions::{self, Functions};
-use crate::core::facts::{Facts, Root};
+use crate::core::facts::{Facts, Part, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
 pub const MAX_SCRIPT: usize = 16 * 1024;
@@ -345,7 +345,7 @@ impl Memory {
         for (root, name) in roots {
             if !self.present.contains(root) {
                 self.present.push(*root);
-                let value = facts.get(*root).map_or(Dynamic::UNIT, to_script);
+                let value = facts.get(*root).map_or(Dynamic::UNIT, part_to_script);
                 self.sizes.add(&value);
                 self.scope.push_constant_dynamic(name.to_string(), value);
             }
@@ -364,6 +364,19 @@ impl Memory {
     /// Takes a part back whose value has changed: the next to ask gets the new one, which hides the old.
     pub fn forget(&mut self, root: Root) {
         self.present.retain(|present| *present != root);
+    }
+}
+
+/// What is kept of an answer as a script's value: a map of the members that are there.
+fn part_to_script(part: Part<'_>) -> Dynamic {
+    match part {
+        Part::Whole(value) => to_script(value),
+        Part::Members(shapes, slots) => {
+            let members = shapes.iter().zip(slots).filter_map(|((name, shape), slot)| {
+                Some((name.as_str().into(), part_to_script(Part::of(shape, slot)?)))
+            });
+            Dynamic::from_map(members.collect())
+        }
     }
 }
 
@@ -417,8 +430,11 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
         let number = Number::from_f64(float).ok_or("it is not a finite number")?;
         return Ok(Some(Value::Number(number)));
     }
-    if value.is_string() || value.is_char() {
+    if value.is_char() {
         return Ok(Some(Value::String(value.to_string())));
+    }
+    if value.is_string() {
+        return Ok(value.into_string().ok().map(Value::String));
     }
     let value = match value.try_cast_result::<Array>() {
         Ok(items) => {
@@ -429,9 +445,9 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
     };
     let value = match value.try_cast_result::<Map>() {
         Ok(members) => {
-            let members = members.into_iter().map(|(name, value)| {
-                Ok::<_, &'static str>((name.to_string(), json(value, depth + 1)?.unwrap_or_default()))
-            });
+            let members = members
+                .into_iter()
+                .map(|(name, value)| Ok::<_, &'static str>((name.into(), json(value, depth + 1)?.unwrap_or_default())));
             return Ok(Some(Value::Object(members.collect::<Result<_, _>>()?)));
         }
         Err(value) => value,

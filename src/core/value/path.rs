@@ -34,15 +34,17 @@ use crate::core::{
 #[derive(Debug)]
 pub struct Path {
     root: Root,
-    form: Form,
+    /// The members that lead to the value that the rest looks at.
+    members: Box<[Box<str>]>,
+    rest: Rest,
     text: Box<str>,
 }
 
 #[derive(Debug)]
-enum Form {
-    /// Members and indexes one after another: a walk.
+enum Rest {
+    /// Nothing, or an index and what follows it one after another: a walk.
     Steps(Box<[Step]>),
-    /// Anything else, relative to the root.
+    /// Anything else.
     Query(Box<Query>),
 }
 
@@ -55,12 +57,14 @@ enum Step {
 #[derive(Debug)]
 struct Query {
     query: JpQuery,
-    /// Roots that the filters mention by `$`: the query then runs on a document made of these.
+    /// Roots that the filters mention by `$`: the query then runs on a document made of these and of
+    /// the value that it looks at, under [`MAIN`].
     absolute: Vec<(String, Root)>,
     traits: Traits,
-    /// The members that lead to the part that the query looks at.
-    prefix: Vec<String>,
 }
+
+/// A name that no call has.
+const MAIN: &str = "";
 
 /// True for a string that the rule language reads as a JSONPath.
 pub fn looks_like_path(text: &str) -> bool {
@@ -111,22 +115,23 @@ impl Path {
             let place = text[1..].find(&format!("$.{name}")).map_or(0, |at| 1 + at + "$.".len());
             absolute.push((name.clone(), known.root(spot, place..place + name.len(), name, problems)?));
         }
-        let rest = &query.segments[1..];
-        let form = match steps(rest) {
-            Some(steps) => Form::Steps(steps),
+        let members: Box<[Box<str>]> = query.segments[1..].iter().map_while(member).map(Box::from).collect();
+        let rest = &query.segments[1 + members.len()..];
+        let rest = match steps(rest) {
+            Some(steps) => Rest::Steps(steps),
             None => {
-                let prefix = rest.iter().map_while(member).map(str::to_owned).collect();
-                let query = if absolute.is_empty() { JpQuery::new(rest.to_vec()) } else { query.clone() };
-                Form::Query(Box::new(Query { query, absolute, traits, prefix }))
+                let main = (!absolute.is_empty()).then(|| Segment::Selector(Selector::Name(MAIN.into())));
+                let query = JpQuery::new(main.into_iter().chain(rest.iter().cloned()).collect());
+                Rest::Query(Box::new(Query { query, absolute, traits }))
             }
         };
-        Some(Path { root, form, text: text.into() })
+        Some(Path { root, members, rest, text: text.into() })
     }
 
     /// A plain path of members, as `${user.name}` writes it.
     pub fn members(root: Root, members: &[&str], text: &str) -> Path {
-        let steps = members.iter().map(|name| Step::Member((*name).into())).collect();
-        Path { root, form: Form::Steps(steps), text: text.into() }
+        let members = members.iter().map(|name| Box::from(*name)).collect();
+        Path { root, members, rest: Rest::Steps(Box::default()), text: text.into() }
     }
 
     /// The path as the rule writes it.
@@ -136,62 +141,58 @@ impl Path {
 
     /// True if it may select more than one node.
     pub fn is_plural(&self) -> bool {
-        match &self.form {
-            Form::Steps(_) => false,
-            Form::Query(query) => !query.traits.singular,
+        match &self.rest {
+            Rest::Steps(_) => false,
+            Rest::Query(query) => !query.traits.singular,
         }
     }
 
     /// Adds what it reads.
     pub fn mentions(&self, mentions: &mut Mentions) {
-        match &self.form {
-            Form::Steps(steps) => mentions.add(
-                self.root,
-                steps.iter().map_while(|step| match step {
-                    Step::Member(name) => Some(name.to_string()),
-                    Step::Index(_) => None,
-                }),
-            ),
-            Form::Query(query) => {
-                mentions.add(self.root, query.prefix.iter().cloned());
-                for (_, root) in &query.absolute {
-                    mentions.add(*root, []);
-                }
+        mentions.add(self.root, self.members.iter().map(ToString::to_string));
+        if let Rest::Query(query) = &self.rest {
+            for (_, root) in &query.absolute {
+                mentions.add(*root, []);
             }
         }
     }
 
     /// The first node that it selects.
     pub fn first<'f>(&self, facts: &'f Facts<'_>) -> Result<Option<Cow<'f, Value>>, Failure> {
-        match &self.form {
-            Form::Steps(steps) => Ok(facts.get(self.root).and_then(|value| walk(value, steps)).map(Cow::Borrowed)),
-            Form::Query(query) => Ok(query.run(self.root, facts, &self.text)?.into_iter().next()),
+        let Some(start) = self.start(facts) else { return Ok(None) };
+        match &self.rest {
+            Rest::Steps(steps) => Ok(walk(start, steps).map(Cow::Borrowed)),
+            Rest::Query(query) => Ok(query.run(start, facts, &self.text)?.into_iter().next()),
         }
     }
 
     /// All nodes that it selects, in order.
     pub fn all<'f>(&self, facts: &'f Facts<'_>) -> Result<Vec<Cow<'f, Value>>, Failure> {
-        match &self.form {
-            Form::Steps(_) => Ok(self.first(facts)?.into_iter().collect()),
-            Form::Query(query) => query.run(self.root, facts, &self.text),
+        let Some(start) = self.start(facts) else { return Ok(Vec::new()) };
+        match &self.rest {
+            Rest::Steps(steps) => Ok(walk(start, steps).map(Cow::Borrowed).into_iter().collect()),
+            Rest::Query(query) => query.run(start, facts, &self.text),
         }
+    }
+
+    /// The value that its members lead to.
+    fn start<'f>(&self, facts: &'f Facts<'_>) -> Option<&'f Value> {
+        facts.walk(self.root, self.members.iter().map(|name| &**name))
     }
 }
 
 impl Query {
-    fn run<'f>(&self, root: Root, facts: &'f Facts<'_>, text: &str) -> Result<Vec<Cow<'f, Value>>, Failure> {
+    fn run<'f>(&self, start: &'f Value, facts: &'f Facts<'_>, text: &str) -> Result<Vec<Cow<'f, Value>>, Failure> {
         let broken = |_| Failure::Path { path: text.into(), why: "it gave no nodes" };
         if !self.traits.compares && self.absolute.is_empty() {
-            let Some(value) = facts.get(root) else { return Ok(Vec::new()) };
-            let nodes = js_path_process(&self.query, value).map_err(broken)?;
+            let nodes = js_path_process(&self.query, start).map_err(broken)?;
             return Ok(nodes.into_iter().map(|node| Cow::Borrowed(node.val())).collect());
         }
         let document = if self.absolute.is_empty() {
-            facts.get(root).map(Exact::from).unwrap_or_default()
+            Exact::from(start)
         } else {
-            let main = std::iter::once((self.root_name(), root));
-            let others = self.absolute.iter().map(|(name, root)| (name.as_str(), *root));
-            Exact::object(main.chain(others).filter_map(|(name, root)| Some((name, facts.get(root)?))))
+            let others = self.absolute.iter().filter_map(|(name, root)| Some((name.as_str(), facts.walk(*root, [])?)));
+            Exact::object(std::iter::once((MAIN, start)).chain(others))
         };
         let (nodes, met) = exact::observe(|| js_path_process(&self.query, &document));
         let nodes = nodes.map_err(broken)?;
@@ -202,11 +203,6 @@ impl Query {
             });
         }
         Ok(nodes.into_iter().map(|node| Cow::Owned(Value::from(node.val()))).collect())
-    }
-
-    /// The name of the part that the query starts from, when it runs on a whole document.
-    fn root_name(&self) -> &str {
-        self.query.segments.first().and_then(member).unwrap_or_default()
     }
 }
 
@@ -247,7 +243,7 @@ fn member(segment: &Segment) -> Option<&str> {
     }
 }
 
-/// The cheap form, if every segment is a member or an index from the start.
+/// The cheap form, if every segment is a member or an index.
 fn steps(segments: &[Segment]) -> Option<Box<[Step]>> {
     segments
         .iter()

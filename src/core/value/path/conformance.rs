@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Path;
 use crate::core::{
-    facts::Facts,
+    facts::{Facts, Kept, Shape},
     problem::{Problems, Source},
     value::{Engine, Failure, Known, Spot},
 };
@@ -37,8 +37,8 @@ fn compile(text: &str) -> Result<Path, String> {
 
 /// All nodes that a path selects when `doc` answered with this.
 fn nodes(path: &Path, document: &Value) -> Result<Vec<Value>, Failure> {
-    let mut facts = Facts::new(1, &Value::Null, Value::Null);
-    facts.answer(0, document.clone());
+    let mut facts = Facts::new([&Shape::Whole].into_iter(), &Value::Null, Value::Null);
+    facts.answer(0, Kept::Whole(document.clone()));
     let nodes = path.all(&facts)?.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
     let first = path.first(&facts)?.map(Cow::into_owned);
     assert_eq!(first.as_ref(), nodes.first(), "the first node is the first of all");
@@ -252,7 +252,7 @@ fn the_cheap_form_and_the_engine_agree() {
             (0..=random.below(4)).map(|_| random.pick(&[".a", ".b", "['c']", "[0]", "[1]", "[2]"])).collect();
         let text = format!("$.doc{steps}");
         let path = compile(&text).expect("a plain path is sound");
-        assert!(matches!(path.form, super::Form::Steps(_)), "{text}");
+        assert!(matches!(path.rest, super::Rest::Steps(_)), "{text}");
         let query = parse_json_path(&text).expect("a plain path is sound");
         let engine = js_path_process(&query, &document).expect("a plain path can be run");
         let engine: Vec<_> = engine.into_iter().map(|node| node.val().clone()).collect();

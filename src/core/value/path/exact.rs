@@ -97,15 +97,9 @@ impl Number {
 }
 
 impl Exact {
-    /// An object of parts of the document; a name that comes twice counts once.
+    /// An object of parts of the document, whose names differ.
     pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
-        let mut members: Vec<(String, Exact)> = Vec::new();
-        for (name, value) in parts {
-            if !members.iter().any(|(known, _)| known == name) {
-                members.push((name.to_owned(), Exact::from(value)));
-            }
-        }
-        Exact::Object(members)
+        Exact::Object(parts.map(|(name, value)| (name.to_owned(), Exact::from(value))).collect())
     }
 }
 
