@@ -316,7 +316,8 @@ fn numbers(rhai: &mut rhai::Engine) {
     rhai.register_fn("==", |left: Digits, right: Digits| left == right);
     rhai.register_fn("!=", |left: Digits, right: Digits| left != right);
     // Rhai answers `false` to any order that it does not know.
-    let orders: [(&str, fn(Ordering) -> bool); 4] =
+    type Holds = fn(Ordering) -> bool;
+    let orders: [(&str, Holds); 4] =
         [("<", Ordering::is_lt), ("<=", Ordering::is_le), (">", Ordering::is_gt), (">=", Ordering::is_ge)];
     for (operator, holds) in orders {
         rhai.register_fn(operator, move |left: Digits, right: Digits| holds(left.order(&right)));
