@@ -431,11 +431,8 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
         let number = Number::from_f64(float).ok_or("it is not a finite number")?;
         return Ok(Some(Value::Number(number)));
     }
-    if value.is_char() {
+    if value.is_string() || value.is_char() {
         return Ok(Some(Value::String(value.to_string())));
-    }
-    if value.is_string() {
-        return Ok(value.into_string().ok().map(Value::String));
     }
     let value = match value.try_cast_result::<Array>() {
         Ok(items) => {
@@ -446,9 +443,9 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
     };
     let value = match value.try_cast_result::<Map>() {
         Ok(members) => {
-            let members = members
-                .into_iter()
-                .map(|(name, value)| Ok::<_, &'static str>((name.into(), json(value, depth + 1)?.unwrap_or_default())));
+            let members = members.into_iter().map(|(name, value)| {
+                Ok::<_, &'static str>((name.to_string(), json(value, depth + 1)?.unwrap_or_default()))
+            });
             return Ok(Some(Value::Object(members.collect::<Result<_, _>>()?)));
         }
         Err(value) => value,
