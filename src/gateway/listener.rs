@@ -16,8 +16,11 @@ use tokio::{
 
 use super::{Shared, Upstream, service::Service};
 
-/// The time for the head of a request, and for a TLS handshake.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time from one HTTP/1.1 request to the whole head of the next. hyper counts idle time too, and load
+/// balancers keep connections for 60 seconds: closing first would fail the request that they are about to send.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Requests that one HTTP/2 connection may have on their way.
 const MAX_STREAMS: u32 = 256;
 /// Bytes of a request's head.
@@ -94,7 +97,7 @@ async fn handshake(
     tls: &tokio_rustls::TlsAcceptor,
     stream: TcpStream,
 ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    match timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
