@@ -4,6 +4,7 @@
 //! answers that it reads are there, and calls that read none start at once.
 
 mod body;
+mod compile;
 mod decode;
 mod plan;
 mod redirect;
@@ -15,7 +16,8 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{StatusCode, header};
 use serde_json::Value;
 
-pub use plan::{Plan, compile};
+pub use compile::compile;
+pub use plan::Plan;
 
 use self::{plan::Call, send::send};
 use super::{
