@@ -137,11 +137,7 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     ("maps in maps, cloned", Fails, "let m = #{}; loop { m = #{a: m, b: m}; }"),
     ("list in list, without end", Fails, "let a = []; loop { a = [a]; }"),
     ("list pushed into itself", Fails, "let a = []; loop { a.push(a); }"),
-    (
-        "deep list as text",
-        Fails,
-        "let a = []; for i in 0..900 { a = [a]; } let s = a.to_string(); for i in 0..1000000000 {}",
-    ),
+    ("deep list as text", Fails, "let a = []; for i in 0..900 { a = [a]; } let s = a.to_string(); loop {}"),
     ("deep list as debug text", Harmless, "let a = []; for i in 0..150 { a = [a]; } let s = a.to_debug();"),
     ("deep list compared", Harmless, "let a = []; for i in 0..150 { a = [a]; } let b = a; a == b;"),
     ("deep list dropped", Harmless, "let a = []; for i in 0..150 { a = [a]; } a = 0;"),
