@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 use claimsmith::core::{
     Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
     problem::{Code, Problem, Severity, Source, Style, as_json, as_text},
+    store::{Entry, Key},
 };
 use serde_json::{Map, Value, json};
 
@@ -33,7 +34,22 @@ impl Host for World {
         Err("there is no such file".into())
     }
 
+    async fn shared<E>(&self, _: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        make.await
+    }
+
+    async fn forget(&self, _: &Key, _: &Entry) {}
+
+    async fn pause(&self, _: Duration) {}
+
     fn clock() -> Duration {
+        Duration::ZERO
+    }
+
+    fn now() -> Duration {
         Duration::ZERO
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         Compiler,
         problem::{Problem, Style, as_json, as_text},
     },
-    gateway::{Secrets, Upstream, files, source},
+    gateway::{Secrets, Store, Upstream, files, source},
 };
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Pr
     let source = source(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders)?;
+    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
     Ok(compiler.compile(&name, &source, &vars, &host).1.sorted())
 }

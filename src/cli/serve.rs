@@ -3,13 +3,13 @@
 use super::{Common, DONE, interrupted, output, runtime};
 use crate::{
     config,
-    gateway::{Secrets, Upstream, load, start, start_log},
+    gateway::{Secrets, Store, Upstream, load, start, start_log},
 };
 
 pub(super) fn run(common: &Common) -> Result<u8, String> {
     let settings = config::load(&common.flags())?.settings;
     start_log(&settings.log);
-    let host = Upstream::new(&settings, Secrets::Real)?;
+    let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let loaded = load(&settings, &host)?;
     output::show_problems(&loaded.problems);
     for rule in &loaded.refused {

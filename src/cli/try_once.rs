@@ -14,7 +14,7 @@ use super::{Common, DONE, WRONG, output, runtime};
 use crate::{
     config::{self, Settings},
     core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
-    gateway::{Secrets, Upstream, source},
+    gateway::{Secrets, Store, Upstream, source},
 };
 
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     } else {
         settings.rules.join(format!("{}.toml", arguments.rule))
     };
-    let host = Upstream::new(&settings, Secrets::Real)?;
+    let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
     let request = request(rule.name())?;
     let trace = arguments.trace.then(Trace::default);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::message::{Answer, FetchError, Outgoing, Secret};
+use super::{
+    message::{Answer, FetchError, Outgoing, Secret},
+    store::{Entry, Key},
+};
 
 /// Where a secret's value comes from. A rule holds this, never the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub enum SecretSource {
     File(String),
 }
 
-/// What a place that runs rules offers: sockets, secrets, script files and a clock.
+/// What a place that runs rules offers: sockets, secrets, script files, a store and clocks.
 ///
 /// The native gateway is one, an edge function another; tests use a map.
 #[expect(async_fn_in_trait, reason = "hosts name their concrete type when they spawn, so `Send` is theirs to decide")]
@@ -39,6 +42,24 @@ pub trait Host {
     /// A sentence that says why it cannot be read.
     fn script(&self, file: &str) -> Result<String, String>;
 
+    /// The entry under a key: what is kept there, or what `make` gives, which is then kept for its lifetime.
+    /// Of all that want the same key at once only one makes it, as far as the host can tell.
+    ///
+    /// # Errors
+    /// Those of `make`; they are not kept.
+    async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+    where
+        E: Clone + Send + Sync + 'static;
+
+    /// Takes away an entry that turned out to be of no use; one that came in its place stays.
+    async fn forget(&self, key: &Key, stale: &Entry);
+
+    /// Waits about as long as this: the host varies it, so that those who failed together do not return together.
+    async fn pause(&self, about: Duration);
+
     /// Time since some fixed moment, never running backwards: for script budgets and traces.
     fn clock() -> Duration;
+
+    /// Time since 1970-01-01T00:00:00Z: for the validity of tokens and for scripts.
+    fn now() -> Duration;
 }

@@ -22,6 +22,7 @@ mod facts;
 mod host;
 mod message;
 pub mod problem;
+pub mod store;
 mod trace;
 
 // What a rule says, and how it says a value.

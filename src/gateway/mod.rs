@@ -10,8 +10,9 @@ mod listener;
 mod load;
 mod log;
 mod service;
+mod store;
 mod tls;
-#[expect(clippy::disallowed_methods, reason = "secrets and script files are read here")]
+#[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
 
 use std::{
@@ -27,6 +28,7 @@ use tokio::{runtime::Builder, sync::watch};
 pub use self::{
     load::{Loaded, files, load, source},
     log::{flush as flush_log, start as start_log},
+    store::Store,
     tls::Certificate,
     upstream::{Secrets, Upstream},
 };
@@ -69,10 +71,11 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
     };
     let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(Shared { settings, routes, in_flight: AtomicUsize::new(0), tls });
+    let store = Store::new();
     let mut workers = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
-        let upstream = Upstream::new(&shared.settings, secrets.clone())?;
+        let upstream = Upstream::new(&shared.settings, secrets.clone(), store.clone())?;
         let (shared, stopped) = (shared.clone(), stopped.clone());
         let worker = thread::Builder::new()
             .name(format!("worker-{number}"))

@@ -1,6 +1,15 @@
 //! The core's door: calls by reqwest, secrets from the environment and from files.
 
-use std::{collections::HashMap, error::Error, fs, io::Read, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    fs,
+    hash::{BuildHasher, RandomState},
+    io::Read,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
@@ -10,10 +19,13 @@ use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use url::{Position, Url};
 
-use super::clock;
+use super::{Store, clock};
 use crate::{
     config::Settings,
-    core::{Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource},
+    core::{
+        Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource,
+        store::{Entry, Key},
+    },
 };
 
 /// Idle connections that are kept for each upstream and worker.
@@ -43,14 +55,15 @@ pub struct Upstream {
     max_body: usize,
     rules: PathBuf,
     secrets: Secrets,
+    store: Store,
 }
 
 impl Upstream {
-    /// A host with a connection pool of its own.
+    /// A host with a connection pool of its own; the store is for all that are to share it.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
-    pub fn new(settings: &Settings, secrets: Secrets) -> Result<Self, String> {
+    pub fn new(settings: &Settings, secrets: Secrets, store: Store) -> Result<Self, String> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls()?)
             // A proxy from the environment would see every token.
@@ -70,6 +83,7 @@ impl Upstream {
             max_body: settings.upstream.max_body,
             rules: settings.rules.clone(),
             secrets,
+            store,
         })
     }
 
@@ -153,8 +167,30 @@ impl Host for Upstream {
         fs::read_to_string(&path).map_err(|error| error.to_string())
     }
 
+    async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        self.store.get(key, make).await
+    }
+
+    async fn forget(&self, key: &Key, stale: &Entry) {
+        self.store.forget(key, stale).await;
+    }
+
+    async fn pause(&self, about: Duration) {
+        // A hasher with fresh keys is as random as this has to be: between a half and the whole.
+        let part = f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX);
+        tokio::time::sleep(about.mul_f64(0.5 + part / 2.0)).await;
+    }
+
     fn clock() -> Duration {
         clock()
+    }
+
+    fn now() -> Duration {
+        // A clock before 1970 is wrong; nothing is valid then.
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 

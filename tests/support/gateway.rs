@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use claimsmith::{
     config::Settings,
-    gateway::{Loaded, Running, Secrets, load, start},
+    gateway::{Loaded, Running, Secrets, Store, load, start},
 };
 use tempfile::TempDir;
 
@@ -66,8 +66,8 @@ impl Setup {
 
     /// Compiles the rules without serving them.
     pub fn load(&self) -> Loaded {
-        let host =
-            claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone()).expect("a host can be made");
+        let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
+            .expect("a host can be made");
         load(&self.settings, &host).expect("the folder can be read")
     }
 

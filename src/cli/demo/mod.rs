@@ -13,7 +13,7 @@ use super::{DONE, WRONG, interrupted, output, runtime};
 use crate::{
     config::{Level, Log, Settings, Upstream as UpstreamSettings},
     core::{Compiler, Host, Outgoing, Routes, Secret, problem::Source},
-    gateway::{Secrets, Upstream, start, start_log},
+    gateway::{Secrets, Store, Upstream, start, start_log},
 };
 
 /// The rule that is shown; it is the file in the rules folder.
@@ -49,7 +49,7 @@ async fn show(arguments: &Arguments) -> Result<u8, String> {
     };
     let key = Secret::new(provider::API_KEY);
     let secrets = Secrets::Given(Arc::new(HashMap::from([("DEMO_API_KEY".to_owned(), key)])));
-    let host = Upstream::new(&settings, secrets.clone())?;
+    let host = Upstream::new(&settings, secrets.clone(), Store::new())?;
     let source = Source::new("rules/demo.toml", RULE);
     let (rule, problems) = Compiler::new::<Upstream>().compile("demo", &source, &serde_json::Map::new(), &host);
     output::show_problems(&problems.sorted());
