@@ -120,6 +120,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         &[
             "description",
             "docs",
+            "login",
             "subject",
             "vars",
             "secrets",
@@ -142,6 +143,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     for key in ["description", "docs"] {
         reader.text(fields, key);
     }
+    login(reader, fields);
     let subject = reader.text(fields, "subject");
     let identified = is_identified(fields, subject.as_ref());
     let (calls, unread_calls) = calls::read(reader, fields);
@@ -160,6 +162,20 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         script: script(reader, fields),
         identified,
     }
+}
+
+/// `[login]`: what the auth server must be told besides our address. It is for people; it only has to be sound.
+fn login(reader: &mut Reader<'_>, fields: &Fields<'_>) {
+    let Some(login) = reader.table(fields, "login", "[login]") else { return };
+    reader.known(&login, &["authorization_url", "token_url", "scopes"]);
+    for key in ["authorization_url", "token_url"] {
+        let Some(text) = reader.text(&login, key) else { continue };
+        if !text.value.starts_with("https://") {
+            let message = format!("`login.{key}` is no address of a provider");
+            reader.bad_value(text.span, message, "not an `https` URL", "write `https://host/path`, with `${vars.…}`");
+        }
+    }
+    reader.texts(&login, "scopes");
 }
 
 /// False if it is certain that no claim says who the user is, whatever else is wrong.
