@@ -218,7 +218,10 @@ mod check {
         let ran = run(claimsmith(&["check", text(rules.path())]));
         assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{}", ran.out);
         assert!(
-            ran.out.contains("warning[CS3003]") && ran.out.ends_with("2 rules: 0 errors, 1 warning\n"),
+            ran.out.contains("warning[CS3003]")
+                && ran
+                    .out
+                    .ends_with("2 rules: text ok, schema ok, names and types 1 warning, scripts ok, security ok\n"),
             "{}",
             ran.out
         );
@@ -239,7 +242,8 @@ mod check {
         for part in ["error[CS1002]", "b.toml:4:1", "error[CS2002]", "b.toml:7:10", "did you mean `user`?"] {
             assert!(ran.out.contains(part), "{part} in {}", ran.out);
         }
-        assert!(ran.out.ends_with("2 rules: 2 errors, 0 warnings\n"), "{}", ran.out);
+        let levels = "2 rules: text ok, schema 1 error, names and types 1 error, scripts ok, security ok\n";
+        assert!(ran.out.ends_with(levels), "{}", ran.out);
         assert!(!ran.out.contains('\u{1b}'), "no colours in a pipe");
     }
 
@@ -256,7 +260,63 @@ mod check {
         let ran = run(claimsmith(&["check", "--format", "json", text(good.path())]));
         let told: Value = serde_json::from_str(&ran.out).expect("standard output is JSON");
         assert_eq!(ran.code, Some(0));
-        assert_eq!(told, serde_json::json!({ "rules": 1, "errors": 0, "warnings": 0, "problems": [] }));
+        assert_eq!(told, serde_json::json!({ "rules": 1, "errors": 0, "warnings": 0, "advice": 0, "problems": [] }));
+    }
+
+    /// A sound rule with a warning of the security level, and advice.
+    const UNSAFE: &str = "[call.user]\nurl = \"https://api.acme.example/me\"\n\n[claims]\nsub = \"$.user.email\"\n";
+
+    #[test]
+    fn what_is_denied_makes_the_command_fail() {
+        let rules = folder(&[("a.toml", UNSAFE)]);
+        let path = text(rules.path());
+        for (arguments, code, advice) in [
+            (&["check", path][..], 0, false),
+            (&["check", "--deny", "warning", path], 1, false),
+            (&["check", "--deny", "advice", path], 1, true),
+            (&["check", "--advice", path], 0, true),
+        ] {
+            let ran = run(claimsmith(arguments));
+            assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.out);
+            assert_eq!(ran.out.contains("CS9008"), advice, "{arguments:?}: {}", ran.out);
+            assert!(ran.out.contains("warning[CS9004]"), "{arguments:?}: {}", ran.out);
+        }
+        let accepted = format!("{UNSAFE}\n[accept]\nCS9004 = \"Acme has no ids\"\nCS9008 = \"one call\"\n");
+        let rules = folder(&[("a.toml", &accepted)]);
+        let ran = run(claimsmith(&["check", "--deny", "advice", text(rules.path())]));
+        assert_eq!((ran.code, ran.out.contains("security ok")), (Some(0), true), "{}", ran.out);
+    }
+
+    #[test]
+    fn a_script_wants_a_case() {
+        let rule = format!("{GOOD}\n[script]\nsource = 'claims.name = \"x\";'\n");
+        let rules = folder(&[("a.toml", &rule), ("b.toml", &rule), ("b.test.toml", "")]);
+        let ran = run(claimsmith(&["check", text(rules.path())]));
+        let found: Vec<_> = ran.out.lines().filter(|line| line.contains("CS9009")).collect();
+        assert_eq!(found.len(), 1, "{}", ran.out);
+        assert!(ran.out.contains("a.toml:"), "{}", ran.out);
+    }
+
+    #[test]
+    fn code_scanning_and_actions_get_their_forms() {
+        let rules = folder(&[("a.toml", UNSAFE), ("b.toml", WRONG)]);
+        let ran = run(claimsmith(&["check", "--format", "sarif", text(rules.path())]));
+        let sarif: Value = serde_json::from_str(&ran.out).expect("SARIF is JSON");
+        assert_eq!(sarif["version"], "2.1.0");
+        let results = sarif["runs"][0]["results"].as_array().expect("a run has results");
+        let told: Vec<_> = results.iter().map(|result| (&result["ruleId"], &result["level"])).collect();
+        let (error, warning) = (Value::from("error"), Value::from("warning"));
+        let codes = ["CS9004", "CS1002", "CS2002"].map(Value::from);
+        assert_eq!(told, [(&codes[0], &warning), (&codes[1], &error), (&codes[2], &error)]);
+        let declared = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().expect("rules are declared");
+        assert_eq!(declared.len(), 3);
+        let region = &results[1]["locations"][0]["physicalLocation"]["region"];
+        assert_eq!((&region["startLine"], &region["startColumn"]), (&4.into(), &1.into()));
+        let ran = run(claimsmith(&["check", "--format", "github", text(rules.path())]));
+        let lines: Vec<_> = ran.out.lines().collect();
+        assert_eq!(lines.len(), 3, "{}", ran.out);
+        assert!(lines[0].starts_with("::warning file=") && lines[0].contains(",title=CS9004::"), "{}", lines[0]);
+        assert!(lines[1].starts_with("::error file=") && lines[1].contains("line=4,col=1"), "{}", lines[1]);
     }
 
     #[test]

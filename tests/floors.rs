@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 /// The floor of a module; a module may import from its own room and from lower floors.
 /// The steps on floor 3 may not import one another.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("core::problem", 0),
     ("core::message", 0),
     ("core::denial", 0),
@@ -24,13 +24,14 @@ const FLOORS: [(&str, u8); 23] = [
     ("core::claims", 3),
     ("core::script", 3),
     ("core::response", 4),
-    ("core::compile", 4),
-    ("core::evaluate", 5),
-    ("core", 6),
-    ("config", 7),
-    ("gateway", 8),
-    ("cli", 9),
-    ("main", 10),
+    ("core::audit", 4),
+    ("core::compile", 5),
+    ("core::evaluate", 6),
+    ("core", 7),
+    ("config", 8),
+    ("gateway", 9),
+    ("cli", 10),
+    ("main", 11),
 ];
 
 /// Edges that the floors alone would refuse, each with its reason.

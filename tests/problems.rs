@@ -56,7 +56,13 @@ impl Host for World {
 
 fn compile(name: &str, text: &str, vars: &Map<String, Value>) -> (Option<CompiledRule>, Vec<Problem>) {
     let source = Source::new(format!("{name}.toml"), text);
-    let (rule, problems) = Compiler::new::<World>().compile(name, &source, vars, &World);
+    let (rule, mut problems) = Compiler::new::<World>().compile(name, &source, vars, &World);
+    // No rule here has cases.
+    if let Some(untried) = rule.as_ref().and_then(CompiledRule::untried) {
+        problems.add(untried.clone());
+    }
+    // Hardly a rule here has limits of its own.
+    problems.retain(|problem| problem.severity() > Severity::Advice || name.starts_with("advice"));
     (rule, problems.sorted())
 }
 

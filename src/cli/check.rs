@@ -1,16 +1,17 @@
-//! `claimsmith check`
+//! `claimsmith check`: what is wrong with rules, level by level, for people, programs and CI.
+
+mod formats;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::{Common, DONE, WRONG, output};
 use crate::{
     config::{self, Settings},
     core::{
         Compiler,
-        problem::{Problem, Style, as_json, as_text},
+        problem::{Problem, Severity},
     },
     gateway::{Secrets, Store, Upstream, files, source},
 };
@@ -22,6 +23,12 @@ pub(super) struct Arguments {
     /// How problems are shown.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// What makes the command fail: errors, also warnings, or also advice.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "error")]
+    deny: Deny,
+    /// Show advice too.
+    #[arg(long)]
+    advice: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -32,6 +39,27 @@ enum Format {
     Text,
     /// One JSON object, for programs.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Deny {
+    Error,
+    Warning,
+    Advice,
+}
+
+impl Deny {
+    fn severity(self) -> Severity {
+        match self {
+            Deny::Error => Severity::Error,
+            Deny::Warning => Severity::Warning,
+            Deny::Advice => Severity::Advice,
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
@@ -54,15 +82,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     for path in &rules {
         problems.extend(check(path, &settings, &compiler)?);
     }
-    let (errors, warnings) = output::count(&problems);
-    show(arguments.format, rules.len(), &problems);
-    if arguments.format == Format::Text {
-        let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
-        let (rules, errors, warnings) =
-            (count(rules.len(), "rule"), count(errors, "error"), count(warnings, "warning"));
-        output::say(&format!("{rules}: {errors}, {warnings}"));
+    let denied = problems.iter().any(|problem| problem.severity() >= arguments.deny.severity());
+    if !arguments.advice && arguments.deny != Deny::Advice {
+        problems.retain(|problem| problem.severity() > Severity::Advice);
     }
-    Ok(if errors > 0 { WRONG } else { DONE })
+    output::say(&match arguments.format {
+        Format::Text => formats::text(rules.len(), &problems),
+        Format::Json => formats::json(rules.len(), &problems).to_string(),
+        Format::Sarif => formats::sarif(&problems).to_string(),
+        Format::Github => formats::github(&problems),
+    });
+    Ok(if denied { WRONG } else { DONE })
 }
 
 /// Compiles one rule. Its secrets need not be there: they belong to the place where it will run.
@@ -72,25 +102,10 @@ fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Pr
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
-    Ok(compiler.compile(&name, &source, &vars, &host).1.sorted())
-}
-
-fn show(format: Format, rules: usize, problems: &[Problem]) {
-    match format {
-        Format::Text => {
-            let style =
-                if std::io::IsTerminal::is_terminal(&std::io::stdout()) { Style::Coloured } else { Style::Plain };
-            for problem in problems {
-                output::say(&as_text(problem, style));
-                output::say("");
-            }
-        }
-        Format::Json => {
-            let (errors, warnings) = output::count(problems);
-            let problems: Vec<_> = problems.iter().map(as_json).collect();
-            output::say(
-                &json!({ "rules": rules, "errors": errors, "warnings": warnings, "problems": problems }).to_string(),
-            );
-        }
+    let (rule, mut problems) = compiler.compile(&name, &source, &vars, &host);
+    let untried = rule.as_ref().and_then(|rule| rule.untried());
+    if let Some(untried) = untried.filter(|_| !path.with_extension("test.toml").is_file()) {
+        problems.add(untried.clone());
     }
+    Ok(problems.sorted())
 }

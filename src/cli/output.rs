@@ -19,17 +19,11 @@ pub(super) fn complain(message: &str) {
     remark(&format!("claimsmith: {message}"));
 }
 
-/// Problems as text on standard error, coloured on a terminal.
+/// Problems as text on standard error, coloured on a terminal. Advice is for `check`.
 pub(super) fn show_problems(problems: &[Problem]) {
     let style = if io::stderr().is_terminal() { Style::Coloured } else { Style::Plain };
-    for problem in problems {
+    for problem in problems.iter().filter(|problem| problem.severity() > Severity::Advice) {
         remark(&as_text(problem, style));
         remark("");
     }
-}
-
-/// How many are errors, and how many warnings.
-pub(super) fn count(problems: &[Problem]) -> (usize, usize) {
-    let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error).count();
-    (errors, problems.len() - errors)
 }

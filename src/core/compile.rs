@@ -7,7 +7,7 @@ use http::HeaderName;
 use serde_json::{Map, Value};
 
 use super::{
-    calls, claims,
+    audit, calls, claims,
     facts::Root,
     host::{Host, SecretSource},
     message::Secret,
@@ -31,12 +31,18 @@ pub struct CompiledRule {
     pub(super) require: require::Plan,
     pub(super) claims: claims::Plan,
     pub(super) script: Option<script::Plan>,
+    untried: Option<Problem>,
 }
 
 impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is to be said of the rule if it has no cases; `None` if it needs none.
+    pub fn untried(&self) -> Option<&Problem> {
+        self.untried.as_ref()
     }
 }
 
@@ -97,6 +103,7 @@ impl Compiler {
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
+        audit::run(rule, &calls, problems);
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()
             .chain(script.as_ref().map(script::Plan::mentions))
@@ -112,6 +119,7 @@ impl Compiler {
             require,
             claims,
             script,
+            untried: audit::untried(rule),
         })
     }
 }

@@ -30,6 +30,7 @@ mod rule;
 mod value;
 
 // The whole.
+mod audit;
 mod compile;
 mod evaluate;
 

@@ -91,6 +91,13 @@ impl Plan {
         &self.mentions
     }
 
+    /// Where each call goes, and whether the caller's token goes with it.
+    pub fn destinations(&self) -> impl Iterator<Item = (&Url, bool)> {
+        self.calls.iter().map(|call| match &call.address {
+            Address::Fixed(url, _) | Address::Template(_, url) => (url, call.carries_token),
+        })
+    }
+
     /// What is read of the answer of each call.
     pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
         self.calls.iter().map(|call| &call.shape)

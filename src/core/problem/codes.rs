@@ -1,7 +1,7 @@
 //! Every kind of problem, with a code that keeps its meaning for good.
 //!
 //! The first digit says which part of the rule it is about: 1 text, 2 names,
-//! 3 JSONPath, 4 expressions and scripts, 5 calls, 6 claims.
+//! 3 JSONPath, 4 expressions and scripts, 5 calls, 6 claims, 9 security.
 
 use super::Severity;
 
@@ -54,11 +54,62 @@ pub enum Code {
     NoSubject,
     /// A claim that can never be flat.
     Nested,
+    /// A call without TLS.
+    PlainHttp,
+    /// The caller's token goes to several origins.
+    SeveralOrigins,
+    /// A claim says "verified" by a constant.
+    ConstantVerified,
+    /// What identifies the user can change, or pass to somebody else.
+    MutableSubject,
+    /// What identifies the user is the first of several values.
+    SubjectChain,
+    /// A credential in the query of an address.
+    CredentialInQuery,
+    /// Redirects may lead to another origin.
+    RedirectAcross,
+    /// A call without a limit of its own.
+    NoTimeout,
+    /// A script that no case tries.
+    UntriedScript,
+    /// An acceptance that accepts nothing.
+    UnusedAccept,
+}
+
+/// What a check looks at, in the order in which it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Is it TOML, and not too large?
+    Text,
+    /// Are the keys known, and of the right type?
+    Schema,
+    /// Do names, paths, addresses and types hold?
+    Names,
+    /// Do expressions and scripts compile?
+    Scripts,
+    /// Is it safe?
+    Security,
+}
+
+impl Level {
+    /// All of them.
+    pub const ALL: [Level; 5] = [Level::Text, Level::Schema, Level::Names, Level::Scripts, Level::Security];
+
+    /// The name as it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Text => "text",
+            Level::Schema => "schema",
+            Level::Names => "names and types",
+            Level::Scripts => "scripts",
+            Level::Security => "security",
+        }
+    }
 }
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 23] = [
+    pub const ALL: [Code; 33] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -82,6 +133,16 @@ impl Code {
         Code::PlainText,
         Code::NoSubject,
         Code::Nested,
+        Code::PlainHttp,
+        Code::SeveralOrigins,
+        Code::ConstantVerified,
+        Code::MutableSubject,
+        Code::SubjectChain,
+        Code::CredentialInQuery,
+        Code::RedirectAcross,
+        Code::NoTimeout,
+        Code::UntriedScript,
+        Code::UnusedAccept,
     ];
 
     /// The code as it is printed.
@@ -110,15 +171,43 @@ impl Code {
             Code::PlainText => "CS6001",
             Code::NoSubject => "CS6002",
             Code::Nested => "CS6003",
+            Code::PlainHttp => "CS9001",
+            Code::SeveralOrigins => "CS9002",
+            Code::ConstantVerified => "CS9003",
+            Code::MutableSubject => "CS9004",
+            Code::SubjectChain => "CS9005",
+            Code::CredentialInQuery => "CS9006",
+            Code::RedirectAcross => "CS9007",
+            Code::NoTimeout => "CS9008",
+            Code::UntriedScript => "CS9009",
+            Code::UnusedAccept => "CS9010",
         }
     }
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
+            Code::NoTimeout => Severity::Advice,
             Code::SeveralNodes => Severity::Warning,
+            _ if self.level() == Level::Security => Severity::Warning,
             _ => Severity::Error,
         }
+    }
+
+    /// What was being looked at.
+    pub fn level(self) -> Level {
+        match (self, self.id().as_bytes()[2]) {
+            (Code::NotToml | Code::TooLarge, _) => Level::Text,
+            (_, b'1') => Level::Schema,
+            (_, b'4') => Level::Scripts,
+            (_, b'9') => Level::Security,
+            _ => Level::Names,
+        }
+    }
+
+    /// The code with this number.
+    pub fn parse(id: &str) -> Option<Code> {
+        Code::ALL.into_iter().find(|code| code.id() == id)
     }
 }
 

@@ -8,17 +8,30 @@ mod codes;
 mod place;
 mod render;
 
-pub use codes::Code;
+pub use codes::{Code, Level};
 pub use place::{Place, Source, Span, inside_literal};
 pub use render::{Style, as_json, as_text};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// The rule is sound; something could be better.
+    Advice,
     /// The rule serves, but probably not as its author thinks.
     Warning,
     /// The rule is refused.
     Error,
+}
+
+impl Severity {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Advice => "advice",
+        }
+    }
 }
 
 /// One fault of a rule.
@@ -75,6 +88,11 @@ impl Problems {
     /// True if the rule must be refused.
     pub fn refuse(&self) -> bool {
         self.0.iter().any(|problem| problem.severity() == Severity::Error)
+    }
+
+    /// Takes those away that do not pass.
+    pub fn retain(&mut self, pass: impl FnMut(&Problem) -> bool) {
+        self.0.retain(pass);
     }
 
     /// True if nothing at all was found.

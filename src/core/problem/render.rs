@@ -19,6 +19,7 @@ pub fn as_text(problem: &Problem, style: Style) -> String {
     let level = match problem.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Advice => Level::NOTE,
     };
     let text = &problem.place.source.text;
     let start = floor(text, problem.place.span.start);
@@ -39,16 +40,14 @@ pub fn as_text(problem: &Problem, style: Style) -> String {
     renderer.decor_style(DecorStyle::Ascii).render(&[group])
 }
 
-/// A problem as a JSON object: `code`, `severity`, `message`, `file`, `line`,
+/// A problem as a JSON object: `code`, `severity`, `level`, `message`, `file`, `line`,
 /// `column`, `span` (bytes of the file), `label`, `help`.
 pub fn as_json(problem: &Problem) -> Value {
     let (line, column) = problem.place.line_and_column();
     json!({
         "code": problem.code.id(),
-        "severity": match problem.severity() {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        },
+        "severity": problem.severity().name(),
+        "level": problem.code.level().name(),
         "message": problem.message,
         "file": problem.place.source.name,
         "line": line,

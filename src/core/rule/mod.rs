@@ -22,7 +22,7 @@ use self::text::{DENIAL_HELP, Fields, Reader};
 use super::{
     denial::Denial,
     host::SecretSource,
-    problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean},
+    problem::{Code, Place, Problem, Problems, Severity, Source, Span, did_you_mean},
 };
 
 /// The longest rule file or script that is read, in bytes.
@@ -55,6 +55,8 @@ pub struct Rule {
     pub require: Vec<Require>,
     /// The last word.
     pub script: Option<Script>,
+    /// Findings that the author accepts, by their code, with the reason.
+    pub accept: Vec<(Key, Text)>,
     /// Something may say who the user is, also something that could not be read.
     pub identified: bool,
 }
@@ -130,6 +132,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
             "claims",
             "require",
             "script",
+            "accept",
         ],
     );
     let request = reader.table(fields, "request", "[request]");
@@ -160,6 +163,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         claims: claims(reader, fields),
         require: require(reader, fields),
         script: script(reader, fields),
+        accept: accept(reader, fields),
         identified,
     }
 }
@@ -304,6 +308,27 @@ fn script(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Script> {
         (false, false) => {}
     }
     None
+}
+
+fn accept(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Text)> {
+    let Some(table) = reader.table(fields, "accept", "[accept]") else { return Vec::new() };
+    let mut accepted = Vec::new();
+    for (key, value) in table.entries() {
+        let Some(reason) = reader.as_text(value, &format!("accept.{}", key.name)) else { continue };
+        match Code::parse(&key.name).map(Code::severity) {
+            None | Some(Severity::Error) => {
+                let message = format!("`{}` is no finding that can be accepted", key.name);
+                let help = "warnings and advice can be, by the code that `claimsmith check` prints: CS9004";
+                reader.bad_value(key.span, message, "neither a warning nor advice", help);
+            }
+            Some(_) if reason.value.trim().is_empty() => {
+                let help = "say why it is right here, for whoever reads the rule next";
+                reader.bad_value(reason.span, "a finding is accepted with a reason", "no reason", help);
+            }
+            Some(_) => accepted.push((key, reason)),
+        }
+    }
+    accepted
 }
 
 /// The error that a rule answers with this code, or a problem that lists the codes.
