@@ -126,9 +126,13 @@ impl Failure {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
                 Cause::OurCredentials(_) | Cause::Incomplete(_) | Cause::Value(_) => Blame::Us,
-                Cause::RateLimited(_) | Cause::Status(_) | Cause::Fetch(_) | Cause::Body(_) | Cause::Redirect(_) => {
-                    Blame::Upstream
-                }
+                Cause::RateLimited(_)
+                | Cause::Status(_)
+                | Cause::Fetch(_)
+                | Cause::Body(_)
+                | Cause::Redirect(_)
+                | Cause::List(_)
+                | Cause::Graphql => Blame::Upstream,
             },
             Failure::Require(require::Failure::Denied(..)) | Failure::Script(script::Failure::Denied(..)) => {
                 Blame::Caller
@@ -205,9 +209,13 @@ impl Cause {
             Cause::Fetch(FetchError::Timeout) => {
                 plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
             }
-            Cause::OurCredentials(_) | Cause::Status(_) | Cause::Fetch(_) | Cause::Body(_) | Cause::Redirect(_) => {
-                plain(S::BAD_GATEWAY, "server_error", "the provider gave no usable answer")
-            }
+            Cause::OurCredentials(_)
+            | Cause::Status(_)
+            | Cause::Fetch(_)
+            | Cause::Body(_)
+            | Cause::Redirect(_)
+            | Cause::List(_)
+            | Cause::Graphql => plain(S::BAD_GATEWAY, "server_error", "the provider gave no usable answer"),
             Cause::Incomplete(_) | Cause::Value(_) => {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }

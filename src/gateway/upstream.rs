@@ -178,10 +178,10 @@ impl Host for Upstream {
         self.store.forget(key, stale).await;
     }
 
-    async fn pause(&self, about: Duration) {
-        // A hasher with fresh keys is as random as this has to be: between a half and the whole.
+    async fn pause(&self, least: Duration) {
+        // A hasher with fresh keys is as random as this has to be.
         let part = f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX);
-        tokio::time::sleep(about.mul_f64(0.5 + part / 2.0)).await;
+        tokio::time::sleep(least.mul_f64(1.0 + part / 2.0)).await;
     }
 
     fn clock() -> Duration {

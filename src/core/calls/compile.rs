@@ -1,5 +1,7 @@
 //! From `[call.*]` as written to a plan that is ready to run.
 
+mod lists;
+
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,11 +10,12 @@ use url::Url;
 
 use super::{
     body::{Body, Json},
+    meta::Meta,
     plan::{Address, Call, Plan, Row, TokenPlan},
     redirect::Redirects,
 };
 use crate::core::{
-    facts::Shape,
+    facts::{Root, Shape},
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
     rule::{self, Auth, FailWhen, Key, Text, TokenPlace},
     token::credentials,
@@ -25,7 +28,8 @@ pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, pr
     let mut all = Mentions::default();
     for call in calls {
         let mut mentions = Mentions::default();
-        let mut compiler = Compiler { source, known, problems: &mut *problems, mentions: &mut mentions };
+        let known = Known { each: call.each.is_some(), ..*known };
+        let mut compiler = Compiler { source, known: &known, problems: &mut *problems, mentions: &mut mentions };
         compiled.push(compiler.call(call));
         all.extend(&mentions);
     }
@@ -101,7 +105,8 @@ impl Compiler<'_> {
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
         let query = self.query(call);
-        let when = call.when.as_ref().and_then(|when| self.condition(when));
+        let when = call.when.as_ref().and_then(|when| self.condition_before(when));
+        let each = call.each.as_ref().and_then(|each| self.each(each));
         // What the call reads before it is sent decides when it can start.
         for text in headers.iter().map(|(_, text)| text).chain(query.iter().map(|(_, text)| text)) {
             text.mentions(self.mentions);
@@ -115,9 +120,12 @@ impl Compiler<'_> {
         if let Some(when) = &when {
             when.mentions(self.mentions);
         }
-        let mut needs: Vec<_> = self.mentions.calls().collect();
-        needs.sort_unstable();
-        needs.dedup();
+        if let Some(each) = &each {
+            each.path.mentions(self.mentions);
+        }
+        let needs = self.needs(call);
+        let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
+        let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         let fail_when = self.fail_when(&call.fail_when);
         let timeout = call.timeout.as_ref().and_then(|timeout| self.timeout(timeout));
         let redirects = self.redirects(call);
@@ -140,7 +148,15 @@ impl Compiler<'_> {
             redirects,
             needs,
             shape: Shape::nothing(),
+            meta: Meta::default(),
+            graphql: matches!(call.body, Some(rule::Body::Graphql { .. })),
+            retry,
+            each,
+            paginate,
         };
+        if compiled.graphql {
+            compiled.shape.add(&["errors".into()]);
+        }
         self.auth(call, &mut compiled);
         self.token(call, &mut compiled);
         fold_query(&mut compiled);
@@ -194,6 +210,32 @@ impl Compiler<'_> {
             );
         }
         fixed
+    }
+
+    /// The calls whose answers are read before this one is sent.
+    fn needs(&self, call: &rule::Call) -> Vec<usize> {
+        let number = |name: &str| self.known.calls.iter().position(|call| call == name);
+        let mut needs: Vec<_> = self.mentions.calls().collect();
+        for (_, members) in self.mentions.paths.iter().filter(|(root, _)| *root == Root::Meta) {
+            match members.first() {
+                Some(name) => needs.extend(number(name)),
+                // All of it: every other call comes first.
+                None => {
+                    let own = number(&call.name.name);
+                    needs.extend((0..self.known.calls.len()).filter(|other| Some(*other) != own));
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    /// A condition that is asked before there is any value of `each`.
+    fn condition_before(&mut self, text: &Text) -> Option<Expression> {
+        let known = Known { each: false, ..*self.known };
+        let spot = Spot::text(self.source, text);
+        Expression::compile(&spot, &text.value, Offer::Document, &known, self.problems)
     }
 
     fn condition(&mut self, text: &Text) -> Option<Expression> {
@@ -337,7 +379,7 @@ impl Compiler<'_> {
         default(header::ACCEPT, ACCEPT_JSON);
         if let Some(body) = &call.body {
             let kind = match body {
-                rule::Body::Json(_) => Some("application/json"),
+                rule::Body::Json(_) | rule::Body::Graphql { .. } => Some("application/json"),
                 rule::Body::Form(_) => Some("application/x-www-form-urlencoded"),
                 rule::Body::Raw(_) => None,
             };

@@ -8,11 +8,12 @@ use url::Url;
 use super::{
     Cause, Round,
     plan::{Address, Call, TokenPlan},
+    retry::Retry,
 };
 use crate::core::{
     facts::Facts,
     host::Host,
-    message::{Answer, Outgoing},
+    message::{Answer, FetchError, Outgoing},
     token::{Token, credentials},
     value::{Credentials, Failure, Memory},
 };
@@ -22,12 +23,19 @@ pub(super) type Shown = Vec<String>;
 
 /// A request that is ready to be sent.
 pub(super) struct Ready {
-    outgoing: Outgoing,
-    shown: Shown,
+    pub(super) outgoing: Outgoing,
+    pub(super) shown: Shown,
 }
 
-/// What comes back: the call's number, what was shown of it, the answer, when it ran.
-pub(super) type Returned = (usize, (Shown, Result<Answer, Cause>), Option<(Duration, Duration)>);
+/// What comes back.
+pub(super) struct Returned {
+    /// The call's number, and which of its requests this was.
+    pub(super) of: (usize, usize),
+    pub(super) shown: Shown,
+    pub(super) answer: Result<Answer, Cause>,
+    /// When it ran, if somebody looks on.
+    pub(super) time: Option<(Duration, Duration)>,
+}
 
 /// Puts the request of a call together.
 pub(super) fn prepare<H>(
@@ -152,7 +160,7 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 }
 
 /// Sends a request, and the requests that redirects make of it.
-pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, round: &Round<'_, H>) -> Returned {
+pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
     let Ready { mut outgoing, shown } = ready;
     let mut hops = 0;
@@ -160,7 +168,11 @@ pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, roun
     let answer = loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
-        let answer = match round.host.fetch(outgoing).await {
+        let fetched = match &call.retry {
+            None => round.host.fetch(outgoing).await,
+            Some(retry) => persist(retry, outgoing, round.host).await,
+        };
+        let answer = match fetched {
             Ok(answer) => answer,
             Err(error) => break Err(Cause::Fetch(error)),
         };
@@ -183,5 +195,22 @@ pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, roun
         hops += 1;
     };
     let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
-    (number, (shown, answer), time)
+    Returned { of, shown, answer, time }
+}
+
+/// Sends a request until it has an answer that no repetition would better, or the call's time is up.
+async fn persist<H: Host>(retry: &Retry, outgoing: Outgoing, host: &H) -> Result<Answer, FetchError> {
+    let started = H::clock();
+    let mut attempts = 0;
+    loop {
+        let spent = H::clock().saturating_sub(started);
+        let timeout = outgoing.timeout.map(|timeout| timeout.saturating_sub(spent));
+        let outcome = host.fetch(Outgoing { timeout, ..outgoing.clone() }).await;
+        attempts += 1;
+        let spent = H::clock().saturating_sub(started);
+        match retry.wait(attempts, &outcome) {
+            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => host.pause(wait).await,
+            _ => return outcome,
+        }
+    }
 }

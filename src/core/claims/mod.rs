@@ -72,6 +72,12 @@ pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Optio
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
+    let markers = rule.calls.iter().filter_map(|call| call.paginate.as_ref()?.truncated.as_ref());
+    for marker in markers.filter(|marker| rule.claims.iter().any(|(key, _)| key.name == marker.value)) {
+        let message = format!("the claim `{}` would say that a list was cut short, and [claims] sets it", marker.value);
+        let problem = Problem::new(Code::Conflict, rule::place(&rule.source, &marker.span), message);
+        compiler.problems.add(problem.label("set in [claims] too").help("give the marker a name of its own"));
+    }
     if !rule.identified {
         compiler.no_subject(rule, &subject);
         return None;
@@ -233,6 +239,9 @@ impl Plan {
                 None if claim.required => return Err(fail(Cause::Missing)),
                 None => {}
             }
+        }
+        for mark in facts.marks() {
+            set(&mut claims, Cow::Borrowed(*mark), Cow::Owned(Value::Bool(true)));
         }
         Ok(claims)
     }

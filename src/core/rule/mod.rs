@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-pub use calls::{Auth, Body, Call, FailWhen, JsonBody, TokenPlace};
+pub use calls::{Auth, Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use values::{Options, Selection, Written};

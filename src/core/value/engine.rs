@@ -70,6 +70,17 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// Takes those of a value off again.
+    fn take_off(&mut self, value: &Dynamic) {
+        let mut gone = Sizes::default();
+        gone.add(value);
+        self.elements -= gone.elements;
+        self.members -= gone.members;
+        self.text -= gone.text;
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Engine")
@@ -362,9 +373,13 @@ impl Memory {
         sizes
     }
 
-    /// Takes a part back whose value has changed: the next to ask gets the new one, which hides the old.
-    pub fn forget(&mut self, root: Root) {
-        self.present.retain(|present| *present != root);
+    /// Takes a part back whose value has changed, by its name: the next to ask gets the new one.
+    pub fn forget(&mut self, root: Root, name: &str) {
+        let Some(at) = self.present.iter().position(|present| *present == root) else { return };
+        self.present.remove(at);
+        if let Some(value) = self.scope.remove::<Dynamic>(name) {
+            self.sizes.take_off(&value);
+        }
     }
 }
 
