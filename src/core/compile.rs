@@ -103,6 +103,7 @@ impl Compiler {
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
+        calls::check_texts(&rule.source, &rule.calls, &calls, problems);
         audit::run(rule, &calls, problems);
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()

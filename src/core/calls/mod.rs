@@ -16,7 +16,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{StatusCode, header};
 use serde_json::Value;
 
-pub use compile::compile;
+pub use compile::{check_texts, compile};
 pub use plan::Plan;
 
 use self::{plan::Call, send::send};
@@ -179,22 +179,18 @@ fn begin<H>(
 fn finish<H>(
     call: &Call,
     number: usize,
-    answer: (send::Shown, Result<Answer, Cause>),
+    answer: (send::Shown, Result<send::Received, Cause>),
     time: Option<(Duration, Duration)>,
     facts: &mut Facts<'_>,
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let (shown, answer) = answer;
-    let seen = answer.as_ref().ok().map(|answer| (answer.status, answer.body.len()));
-    let kept = answer.and_then(|answer| {
-        judge(call, &answer)?;
-        decode::json(&call.shape, &answer)
-    });
-    let failed = match kept {
-        Ok(kept) => {
-            facts.answer(number, kept);
+    let (shown, received) = answer;
+    let seen = received.as_ref().ok().map(|received| (received.answer.status, received.answer.body.len()));
+    let failed = match received {
+        Ok(received) => {
+            facts.answer(number, received.kept);
             denied(call, facts, memory).err()
         }
         Err(cause) => Some(cause),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
-use super::{body::Body, redirect::Redirects};
+use super::{body::Body, decode::Decoder, redirect::Redirects};
 use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
@@ -35,6 +35,7 @@ pub(super) struct Call {
     pub(super) token: TokenPlan,
     /// The upstream judges the caller's token, so its 401 and 403 are about that.
     pub(super) carries_token: bool,
+    pub(super) decoder: Decoder,
     pub(super) optional: bool,
     pub(super) when: Option<Expression>,
     pub(super) expect: Vec<u16>,

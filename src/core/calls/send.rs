@@ -6,11 +6,11 @@ use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, Round,
+    Cause, Round, judge,
     plan::{Address, Call, TokenPlan},
 };
 use crate::core::{
-    facts::Facts,
+    facts::{Facts, Kept},
     host::Host,
     message::{Answer, Outgoing},
     token::{Token, credentials},
@@ -26,8 +26,14 @@ pub(super) struct Ready {
     shown: Shown,
 }
 
-/// What comes back: the call's number, what was shown of it, the answer, when it ran.
-pub(super) type Returned = (usize, (Shown, Result<Answer, Cause>), Option<(Duration, Duration)>);
+/// A fine answer, and what is kept of it.
+pub(super) struct Received {
+    pub(super) answer: Answer,
+    pub(super) kept: Kept,
+}
+
+/// What comes back: the call's number, what was shown of it, what was received, when it ran.
+pub(super) type Returned = (usize, (Shown, Result<Received, Cause>), Option<(Duration, Duration)>);
 
 /// Puts the request of a call together.
 pub(super) fn prepare<H>(
@@ -151,18 +157,35 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
     Ok(shown)
 }
 
-/// Sends a request, and the requests that redirects make of it.
+/// Sends a request, and reads what comes back.
 pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
-    let Ready { mut outgoing, shown } = ready;
+    let Ready { outgoing, shown } = ready;
+    let received = match travel(call, outgoing, round).await {
+        Ok(answer) => receive(call, answer),
+        Err(cause) => Err(cause),
+    };
+    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
+    (number, (shown, received), time)
+}
+
+/// Judges and reads an answer.
+fn receive(call: &Call, answer: Answer) -> Result<Received, Cause> {
+    judge(call, &answer)?;
+    let kept = call.decoder.read(&call.shape, &answer)?;
+    Ok(Received { answer, kept })
+}
+
+/// Sends a request, and the requests that redirects make of it.
+async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, H>) -> Result<Answer, Cause> {
     let mut hops = 0;
     let mut left = false;
-    let answer = loop {
+    loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
         let answer = match round.host.fetch(outgoing).await {
             Ok(answer) => answer,
-            Err(error) => break Err(Cause::Fetch(error)),
+            Err(error) => return Err(Cause::Fetch(error)),
         };
         let next = match &sent {
             Some(sent) => call.redirects.next(hops, sent, &answer),
@@ -175,13 +198,11 @@ pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, roun
             }
             // It got no credentials, so it refused neither the caller's nor ours.
             Ok(None) if left && matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                break Err(Cause::Redirect("it led to another origin, which wants credentials"));
+                return Err(Cause::Redirect("it led to another origin, which wants credentials"));
             }
-            Ok(None) => break Ok(answer),
-            Err(cause) => break Err(cause),
+            Ok(None) => return Ok(answer),
+            Err(cause) => return Err(cause),
         }
         hops += 1;
-    };
-    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
-    (number, (shown, answer), time)
+    }
 }
