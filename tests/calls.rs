@@ -736,6 +736,29 @@ nickname = "$.early.id"
 }
 
 #[test]
+fn what_an_answer_is_judged_by_is_there_before_it_comes() {
+    let answered = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let noted = answered.clone();
+    let upstream = Upstream::slow(move |seen| {
+        let noted = noted.clone();
+        async move {
+            if seen.target == "/first" {
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
+                }
+                noted.store(true, std::sync::atomic::Ordering::SeqCst);
+                return Reply::json(FIRST);
+            }
+            assert!(noted.load(std::sync::atomic::Ordering::SeqCst), "`user` was sent before `first` answered");
+            Reply::json(r#"{"id":"1"}"#)
+        }
+    });
+    let rule = rule("fail_when = { when = \"first.flag\", error = \"access_denied\" }");
+    let answer = gateway(&rule, &[&upstream.origin]).get("/acme", TOKEN);
+    assert_eq!((answer.status, upstream.seen().len()), (403, 2), "{}", answer.body);
+}
+
+#[test]
 fn a_diamond_of_calls() {
     let rule = r#"
 [call.bottom]

@@ -15,6 +15,8 @@ mod support;
 mod calls;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// Formats and charsets of answers.
+mod decode;
 // The failure table, whole.
 mod failures;
 // Imports point downward; every file has a head.

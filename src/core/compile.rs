@@ -109,6 +109,7 @@ impl Compiler {
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
+        calls::check_texts(&rule.source, &rule.calls, &calls, problems);
         // What is wrong already would only be told twice.
         if !problems.refuse() {
             audit::run(rule, &calls, problems);

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{
     body::{Body, Json},
+    decode::Decoder,
     meta::Meta,
     plan::{Address, Call, Plan, Row, TokenPlan},
     redirect::Redirects,
@@ -42,6 +43,23 @@ pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, pr
     plan.keep(&all);
     plan.mentions = all;
     Some(plan)
+}
+
+/// Reports answers that are one text where members of it are read: they would never be there. The plan has to
+/// know everything that is read.
+pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, problems: &mut Problems) {
+    for (call, compiled) in calls.iter().zip(&plan.calls) {
+        let (Some(decode), Shape::Members(members)) = (&call.decode, &compiled.shape) else { continue };
+        if let Some((member, _)) = members.first().filter(|_| compiled.decoder.gives_text()) {
+            let name = &call.name.name;
+            let message = format!("`{name}` is a text, but the rule reads its member `{member}`");
+            problems.add(
+                Problem::new(Code::NotHere, rule::place(source, &decode.span), message)
+                    .label("gives a text, which has no members")
+                    .help(format!("read the whole of it: `$.{name}`, or choose another format")),
+            );
+        }
+    }
 }
 
 /// Reports calls that wait for one another. A call that could not be compiled waits for nothing.
@@ -95,13 +113,13 @@ const OWNED_HEADERS: [HeaderName; 7] = [
 ];
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
-const ACCEPT_JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Compiler<'_> {
     fn call(&mut self, call: &rule::Call) -> Option<Call> {
         let before = self.problems.len();
         let method = self.method(call);
-        let (headers, fixed_headers, fixed_shown, content_type) = self.headers(call);
+        let decoder = Decoder::new(call.decode.as_ref());
+        let (headers, fixed_headers, fixed_shown, content_type) = self.headers(call, decoder.accept());
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
         let query = self.query(call);
@@ -123,10 +141,15 @@ impl Compiler<'_> {
         if let Some(each) = &each {
             each.path.mentions(self.mentions);
         }
-        let needs = self.needs(call);
+        let mut needs = self.needs(call);
+        let fail_when = self.fail_when(&call.fail_when);
         let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
         let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
-        let fail_when = self.fail_when(&call.fail_when);
+        // What its answer is judged by must be there too when it comes. Its own answer is.
+        let judged_by = self.needs(call).into_iter().filter(|need| self.known.calls[*need] != call.name.name);
+        needs.extend(judged_by);
+        needs.sort_unstable();
+        needs.dedup();
         let timeout = call.timeout.as_ref().and_then(|timeout| self.timeout(timeout));
         let redirects = self.redirects(call);
         let mut compiled = Call {
@@ -140,6 +163,7 @@ impl Compiler<'_> {
             body: body?,
             token: TokenPlan::Elsewhere,
             carries_token: false,
+            decoder,
             optional: call.optional,
             when,
             expect: call.expect.clone(),
@@ -319,7 +343,11 @@ impl Compiler<'_> {
     }
 
     #[expect(clippy::type_complexity, reason = "four lists that are made in one pass and taken apart at once")]
-    fn headers(&mut self, call: &rule::Call) -> (Vec<(HeaderName, Template)>, HeaderMap, Vec<String>, Option<String>) {
+    fn headers(
+        &mut self,
+        call: &rule::Call,
+        accept: HeaderValue,
+    ) -> (Vec<(HeaderName, Template)>, HeaderMap, Vec<String>, Option<String>) {
         let mut headers = Vec::new();
         let mut fixed = HeaderMap::new();
         let mut shown = Vec::new();
@@ -376,7 +404,7 @@ impl Compiler<'_> {
             }
         };
         default(header::USER_AGENT, USER_AGENT);
-        default(header::ACCEPT, ACCEPT_JSON);
+        default(header::ACCEPT, accept);
         if let Some(body) = &call.body {
             let kind = match body {
                 rule::Body::Json(_) | rule::Body::Graphql { .. } => Some("application/json"),

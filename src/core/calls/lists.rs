@@ -11,12 +11,12 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Cause, Round, denied, judge,
+    Cause, Round, denied,
     plan::{Call, TokenPlan},
     send::{self, Ready},
 };
 use crate::core::{
-    facts::{Facts, Kept, Root, Shape},
+    facts::{Facts, Kept, Root},
     message::{Answer, Outgoing},
     value::{Expression, Memory, Path},
 };
@@ -162,11 +162,19 @@ impl Batch {
         &mut self,
         call: &'r Call,
         (number, entry): (usize, usize),
-        answer: Result<Answer, Cause>,
+        answer: Option<&Answer>,
+        kept: Result<Kept, Cause>,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
     ) -> Result<Option<(usize, Ready)>, Cause> {
-        let read = answer.and_then(|answer| self.read(call, number, entry, &answer, facts, memory));
+        if let Some(answer) = answer {
+            super::note_meta(call, answer, facts, memory);
+        }
+        let read = match (kept, answer) {
+            (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory),
+            (Ok(_), None) => Ok(None),
+            (Err(cause), _) => Err(cause),
+        };
         // The document must not show a page or an entry for the list.
         facts.take(number);
         memory.forget(Root::Call(number), &call.name);
@@ -188,21 +196,19 @@ impl Batch {
     fn read<'r>(
         &mut self,
         call: &'r Call,
-        number: usize,
-        entry: usize,
+        (number, entry): (usize, usize),
         answer: &Answer,
+        kept: Kept,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
     ) -> Result<Option<Outgoing>, Cause> {
         let Entry { value, pages, answer: whole, .. } = &mut self.entries[entry];
         look_at(value.as_ref(), facts, memory);
-        super::note_meta(call, answer, facts, memory);
-        judge(call, answer)?;
         self.bytes += answer.body.len();
         if self.bytes > MAX_BYTES {
             return Err(Cause::List("it has more bytes than a list may have"));
         }
-        facts.answer(number, super::decode::json(&Shape::Whole, answer)?);
+        facts.answer(number, kept);
         memory.forget(Root::Call(number), &call.name);
         denied(call, number, facts, memory)?;
         let (Some(pages), Some(paginate)) = (pages, &call.paginate) else {

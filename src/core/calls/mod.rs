@@ -19,7 +19,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::StatusCode;
 use serde_json::Value;
 
-pub use compile::compile;
+pub use compile::{check_texts, compile};
 pub use plan::Plan;
 
 use self::{
@@ -227,13 +227,11 @@ fn finish<H>(
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let Returned { of: (number, _), shown, answer, time } = returned;
-    let seen = answer.as_ref().ok().map(|answer| (answer.status, answer.body.len()));
-    let kept = answer.and_then(|answer| {
-        note_meta(call, &answer, facts, memory);
-        judge(call, &answer)?;
-        decode::json(&call.shape, &answer)
-    });
+    let Returned { of: (number, _), shown, answer, kept, time } = returned;
+    let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
+    if let Some(answer) = &answer {
+        note_meta(call, answer, facts, memory);
+    }
     let failed = match kept {
         Ok(kept) => {
             facts.answer(number, kept);
@@ -260,9 +258,9 @@ fn go_on<'r, H>(
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<Option<(usize, Ready)>, Failure> {
-    let Returned { of, shown, answer, time } = returned;
-    let seen = answer.as_ref().ok().map(|answer| (answer.status, answer.body.len()));
-    match batch.take(call, of, answer, facts, memory) {
+    let Returned { of, shown, answer, kept, time } = returned;
+    let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
+    match batch.take(call, of, answer.as_ref(), kept, facts, memory) {
         Ok(next) => {
             summary.sent += u32::from(next.is_some());
             note(round, || Step::Call { name: call.name.clone(), request: shown, result: words(seen), time });

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     body::Body,
+    decode::Decoder,
     lists::{Each, Paginate},
     meta::Meta,
     redirect::Redirects,
@@ -41,6 +42,7 @@ pub(super) struct Call {
     pub(super) token: TokenPlan,
     /// The upstream judges the caller's token, so its 401 and 403 are about that.
     pub(super) carries_token: bool,
+    pub(super) decoder: Decoder,
     pub(super) optional: bool,
     pub(super) when: Option<Expression>,
     pub(super) expect: Vec<u16>,

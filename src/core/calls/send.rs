@@ -6,12 +6,12 @@ use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, Round,
+    Cause, Round, judge,
     plan::{Address, Call, TokenPlan},
     retry::Retry,
 };
 use crate::core::{
-    facts::Facts,
+    facts::{Facts, Kept, Shape},
     host::Host,
     message::{Answer, FetchError, Outgoing},
     token::{Token, credentials},
@@ -32,7 +32,10 @@ pub(super) struct Returned {
     /// The call's number, and which of its requests this was.
     pub(super) of: (usize, usize),
     pub(super) shown: Shown,
-    pub(super) answer: Result<Answer, Cause>,
+    /// The answer, if there is a whole one.
+    pub(super) answer: Option<Answer>,
+    /// What is kept of it, if it is fine.
+    pub(super) kept: Result<Kept, Cause>,
     /// When it ran, if somebody looks on.
     pub(super) time: Option<(Duration, Duration)>,
 }
@@ -159,13 +162,34 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
     Ok(shown)
 }
 
-/// Sends a request, and the requests that redirects make of it.
+/// Sends a request, and reads what comes back.
 pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
-    let Ready { mut outgoing, shown } = ready;
+    let Ready { outgoing, shown } = ready;
+    let (answer, kept) = match travel(call, outgoing, round).await {
+        Ok(answer) => {
+            let kept = receive(call, &answer);
+            (Some(answer), kept)
+        }
+        Err(cause) => (None, Err(cause)),
+    };
+    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
+    Returned { of, shown, answer, kept, time }
+}
+
+/// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
+/// nothing of them.
+fn receive(call: &Call, answer: &Answer) -> Result<Kept, Cause> {
+    judge(call, answer)?;
+    let shape = if call.is_one_request() { &call.shape } else { &Shape::Whole };
+    call.decoder.read(shape, answer)
+}
+
+/// Sends a request, and the requests that redirects make of it.
+async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, H>) -> Result<Answer, Cause> {
     let mut hops = 0;
     let mut left = false;
-    let answer = loop {
+    loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
         let fetched = match &call.retry {
@@ -174,7 +198,7 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
         };
         let answer = match fetched {
             Ok(answer) => answer,
-            Err(error) => break Err(Cause::Fetch(error)),
+            Err(error) => return Err(Cause::Fetch(error)),
         };
         let next = match &sent {
             Some(sent) => call.redirects.next(hops, sent, &answer),
@@ -187,15 +211,13 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
             }
             // It got no credentials, so it refused neither the caller's nor ours.
             Ok(None) if left && matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                break Err(Cause::Redirect("it led to another origin, which wants credentials"));
+                return Err(Cause::Redirect("it led to another origin, which wants credentials"));
             }
-            Ok(None) => break Ok(answer),
-            Err(cause) => break Err(cause),
+            Ok(None) => return Ok(answer),
+            Err(cause) => return Err(cause),
         }
         hops += 1;
-    };
-    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
-    Returned { of, shown, answer, time }
+    }
 }
 
 /// Sends a request until it has an answer that no repetition would better, or the call's time is up.

@@ -3,7 +3,10 @@
 use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
-use super::text::{DENIAL_HELP, Fields, Key, Reader, Text};
+use super::{
+    decode::{self, Decode},
+    text::{DENIAL_HELP, Fields, Key, Reader, Text},
+};
 use crate::core::problem::Span;
 
 /// One call as written.
@@ -25,6 +28,8 @@ pub struct Call {
     pub token: Option<TokenPlace>,
     /// Our own credentials.
     pub auth: Option<Auth>,
+    /// How its answers are read; by their Content-Type without it.
+    pub decode: Option<Decode>,
     /// A failure gives null and the answer goes on.
     pub optional: bool,
     /// A Rhai expression; false skips the call.
@@ -197,7 +202,7 @@ pub struct Redirect {
     pub origins: Vec<Text>,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "method",
     "url",
     "query",
@@ -207,6 +212,7 @@ const KEYS: [&str; 20] = [
     "body",
     "token",
     "auth",
+    "decode",
     "optional",
     "when",
     "expect",
@@ -249,6 +255,7 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         body: body(reader, fields),
         token: token(reader, fields),
         auth: auth(reader, fields),
+        decode: decode::read(reader, fields),
         optional: reader.flag(fields, "optional"),
         when: reader.text(fields, "when"),
         expect: statuses(reader, fields, "expect"),

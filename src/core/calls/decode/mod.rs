@@ -1,0 +1,120 @@
+//! From an answer's bytes to what is kept of it. A wrong Content-Type is forgiven, a wrong body is not.
+//!
+//! What is wrong with a body is told without a byte of it: it may be private.
+
+mod charset;
+mod content_type;
+mod data_uri;
+mod form;
+mod json;
+mod jsonp;
+mod xml;
+
+use http::{HeaderValue, StatusCode};
+use serde_json::Value;
+
+use self::content_type::{ContentType, Kind};
+use super::Cause;
+use crate::core::{
+    facts::{Kept, Shape},
+    message::Answer,
+    rule,
+};
+
+/// How the answers of a call are read.
+#[derive(Debug)]
+pub(super) enum Decoder {
+    /// As the Content-Type says, where the body agrees; JSON otherwise.
+    ByContentType,
+    Json,
+    Text,
+    Form,
+    Jsonp,
+    /// These elements are arrays also where there is only one.
+    Xml(Vec<String>),
+    DataUri,
+}
+
+impl Decoder {
+    /// The decoder that a rule names.
+    pub(super) fn new(written: Option<&rule::Decode>) -> Self {
+        match written.map(|decode| &decode.format) {
+            None => Decoder::ByContentType,
+            Some(rule::Format::Json) => Decoder::Json,
+            Some(rule::Format::Text) => Decoder::Text,
+            Some(rule::Format::Form) => Decoder::Form,
+            Some(rule::Format::Jsonp) => Decoder::Jsonp,
+            Some(rule::Format::Xml { lists }) => Decoder::Xml(lists.iter().map(|name| name.value.clone()).collect()),
+            Some(rule::Format::DataUri) => Decoder::DataUri,
+        }
+    }
+
+    /// What a request asks for, unless the rule says otherwise.
+    pub(super) fn accept(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Decoder::ByContentType | Decoder::Json => "application/json",
+            Decoder::Text => "text/plain, */*;q=0.5",
+            Decoder::Form => "application/x-www-form-urlencoded, */*;q=0.5",
+            Decoder::Jsonp => "application/javascript, */*;q=0.5",
+            Decoder::Xml(_) => "application/xml, text/xml;q=0.9, */*;q=0.5",
+            Decoder::DataUri => "image/*",
+        })
+    }
+
+    /// True if the answer is one text, which has no members.
+    pub(super) fn gives_text(&self) -> bool {
+        matches!(self, Decoder::Text | Decoder::DataUri)
+    }
+
+    /// Reads an answer, as far as the rule needs it. An answer without content is null.
+    pub(super) fn read(&self, shape: &Shape, answer: &Answer) -> Result<Kept, Cause> {
+        if matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(Kept::Whole(Value::Null));
+        }
+        if matches!(self, Decoder::DataUri) && answer.status == StatusCode::NOT_FOUND {
+            // The call expects it: this user has no picture.
+            return Ok(Kept::Whole(Value::Null));
+        }
+        if answer.body.is_empty() {
+            return Err(Cause::Body("it is empty".into()));
+        }
+        self.parse(shape, answer).map_err(Cause::Body)
+    }
+
+    fn parse(&self, shape: &Shape, answer: &Answer) -> Result<Kept, String> {
+        let content_type = ContentType::of(&answer.headers);
+        if matches!(self, Decoder::DataUri) {
+            return data_uri::read(&content_type, &answer.body).map(Kept::Whole);
+        }
+        let named = match (self, content_type.charset) {
+            // A document says it itself where the header does not (RFC 7303, section 3.2).
+            (Decoder::Xml(_), None) => xml::declared_charset(&answer.body),
+            (Decoder::ByContentType, None) if content_type.kind == Kind::Xml => xml::declared_charset(&answer.body),
+            (_, named) => named,
+        };
+        let text = charset::decode(&answer.body, named)?;
+        let value = match self {
+            Decoder::ByContentType => return by_content_type(content_type.kind, shape, &text),
+            Decoder::Json => return json::read(shape, &text),
+            Decoder::Jsonp => return json::read(shape, jsonp::unwrap(&text)?),
+            Decoder::Text | Decoder::DataUri => Value::String(text.into_owned()),
+            Decoder::Form => form::read(&text, named)?,
+            Decoder::Xml(lists) => xml::read(&text, lists)?,
+        };
+        match shape {
+            Shape::Members(members) if !members.is_empty() && !value.is_object() => {
+                Err("it is a text, which has no members".into())
+            }
+            _ => Ok(Kept::Whole(value)),
+        }
+    }
+}
+
+/// The body has the last word: JSON is JSON whatever it is called.
+fn by_content_type(kind: Kind, shape: &Shape, text: &str) -> Result<Kept, String> {
+    match (kind, text.trim_start().as_bytes().first()) {
+        (Kind::Xml, Some(b'<')) => xml::read(text, &[]).map(Kept::Whole),
+        (Kind::Form, Some(first)) if !b"{[<\"".contains(first) => form::read(text, None).map(Kept::Whole),
+        _ => json::read(shape, text),
+    }
+}
