@@ -11,10 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderValue, header};
-use http_body_util::{BodyExt, Limited};
 use reqwest::{Client, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use url::{Position, Url};
@@ -96,21 +95,34 @@ impl Upstream {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, FetchError> {
-        let response = self.client.execute(request).await.map_err(|error| fault(&error))?;
+        let mut response = self.client.execute(request).await.map_err(|error| fault(&error))?;
         if response.content_length().is_some_and(|length| length > self.max_body as u64) {
             return Err(FetchError::TooLarge(self.max_body));
         }
-        let (head, body) = http::Response::from(response).into_parts();
-        let body = Limited::new(body, self.max_body)
-            .collect()
-            .await
-            .map_err(|error| error.downcast_ref().map_or(FetchError::TooLarge(self.max_body), fault))?
-            .to_bytes();
-        let body = match head.headers.get(header::CONTENT_ENCODING) {
+        let body = self.receive(&mut response).await?;
+        let body = match response.headers().get(header::CONTENT_ENCODING) {
             None => body,
             Some(encoding) => self.decompress(encoding, &body)?,
         };
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
+    }
+
+    /// Reads a body to its end. Most come in one piece, which is handed on as it is.
+    async fn receive(&self, response: &mut reqwest::Response) -> Result<Bytes, FetchError> {
+        let mut whole = BytesMut::new();
+        let mut piece = Bytes::new();
+        while let Some(next) = response.chunk().await.map_err(|error| fault(&error))? {
+            if whole.len() + piece.len() + next.len() > self.max_body {
+                return Err(FetchError::TooLarge(self.max_body));
+            }
+            whole.extend_from_slice(&piece);
+            piece = next;
+        }
+        if whole.is_empty() {
+            return Ok(piece);
+        }
+        whole.extend_from_slice(&piece);
+        Ok(whole.freeze())
     }
 
     /// We ask for no encoding, but some providers compress whatever is asked.

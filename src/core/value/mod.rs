@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 use serde_json::Value;
 
-pub use engine::{Engine, Memory, from_script, to_script};
+pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
 pub use path::{Path, looks_like_path};
 pub use plan::Plan;
