@@ -4,6 +4,7 @@
 //! exists and has the right type, and leaves the meaning to the steps.
 
 mod calls;
+mod cases;
 mod decode;
 mod names;
 mod text;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 pub use calls::{Auth, Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
