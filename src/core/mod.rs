@@ -20,10 +20,14 @@ mod response;
 mod denial;
 mod facts;
 mod host;
+pub mod jose;
 mod message;
 pub mod problem;
 pub mod store;
 mod trace;
+
+// Verified tokens, for the steps that want them.
+mod keyring;
 
 // What a rule says, and how it says a value.
 mod rule;

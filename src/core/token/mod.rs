@@ -1,9 +1,12 @@
 //! The caller's token: where it stands in the request, and whether it can be forwarded.
 
+mod check;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
+pub use self::check::{Check, Unverified, compile};
 use super::message::{Request, Secret};
 
 /// A bearer token as it was received.
