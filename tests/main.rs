@@ -15,6 +15,8 @@ mod support;
 mod calls;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// Tokens and certificates of our own.
+mod credentials;
 // Formats and charsets of answers.
 mod decode;
 // The failure table, whole.

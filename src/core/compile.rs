@@ -92,7 +92,7 @@ impl Compiler {
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
         let known =
             Known { calls: &calls, vars: &vars, secrets: &secrets, secret_names: &secret_names, engine: &self.engine };
-        let calls = calls::compile(&rule.source, &rule.calls, &known, problems);
+        let calls = calls::compile(&rule.source, &rule.calls, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let claims = claims::compile(rule, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);

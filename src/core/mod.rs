@@ -20,8 +20,10 @@ mod response;
 mod denial;
 mod facts;
 mod host;
+pub mod identity;
 mod message;
 pub mod problem;
+mod secret;
 pub mod store;
 mod trace;
 

@@ -1,14 +1,15 @@
 //! The calls of a rule as they run: everything that does not depend on a request is made already.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
-use super::{body::Body, decode::Decoder, redirect::Redirects};
+use super::{auth::OwnToken, body::Body, decode::Decoder, redirect::Redirects};
 use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
+    identity::Identity,
     value::{Expression, Mentions, Template},
 };
 
@@ -33,6 +34,10 @@ pub(super) struct Call {
     pub(super) headers: Vec<(HeaderName, Template)>,
     pub(super) body: Body,
     pub(super) token: TokenPlan,
+    /// Where a token of our own comes from, if one travels in the header Authorization.
+    pub(super) own_token: Option<OwnToken>,
+    /// Who we show to be.
+    pub(super) identity: Option<Arc<Identity>>,
     /// The upstream judges the caller's token, so its 401 and 403 are about that.
     pub(super) carries_token: bool,
     pub(super) decoder: Decoder,
@@ -97,6 +102,11 @@ impl Plan {
         self.calls.iter().map(|call| match &call.address {
             Address::Fixed(url, _) | Address::Template(_, url) => (url, call.carries_token),
         })
+    }
+
+    /// The token endpoint of each call that has one.
+    pub fn token_endpoints(&self) -> impl Iterator<Item = Option<&Url>> {
+        self.calls.iter().map(|call| call.own_token.as_ref().map(OwnToken::endpoint))
     }
 
     /// What is read of the answer of each call.

@@ -6,13 +6,16 @@ use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, Round, judge,
+    Cause, Round,
+    auth::{OwnToken, bearer},
+    judge,
     plan::{Address, Call, TokenPlan},
 };
 use crate::core::{
     facts::{Facts, Kept},
     host::Host,
     message::{Answer, Outgoing},
+    store::Entry,
     token::{Token, credentials},
     value::{Credentials, Failure, Memory},
 };
@@ -71,7 +74,14 @@ pub(super) fn prepare<H>(
         Some(_) => show(call, facts, memory).map_err(Cause::Value)?,
         None => Shown::new(),
     };
-    let outgoing = Outgoing { method: call.method.clone(), url, headers, body, timeout: call.timeout };
+    let outgoing = Outgoing {
+        method: call.method.clone(),
+        url,
+        headers,
+        body,
+        timeout: call.timeout,
+        identity: call.identity.clone(),
+    };
     Ok(Ready { outgoing, shown })
 }
 
@@ -161,10 +171,11 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
     let Ready { outgoing, shown } = ready;
-    let received = match travel(call, outgoing, round).await {
-        Ok(answer) => receive(call, answer),
-        Err(cause) => Err(cause),
+    let answer = match &call.own_token {
+        None => travel(call, outgoing, round).await,
+        Some(own) => travel_as_us(call, own, outgoing, round).await,
     };
+    let received = answer.and_then(|answer| receive(call, answer));
     let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
     (number, (shown, received), time)
 }
@@ -174,6 +185,28 @@ fn receive(call: &Call, answer: Answer) -> Result<Received, Cause> {
     judge(call, &answer)?;
     let kept = call.decoder.read(&call.shape, &answer)?;
     Ok(Received { answer, kept })
+}
+
+/// Sends a request with a token of our own, and once more with another one if that is refused.
+async fn travel_as_us<H: Host>(
+    call: &Call,
+    own: &OwnToken,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+) -> Result<Answer, Cause> {
+    let with = |entry: &Entry, mut outgoing: Outgoing| {
+        outgoing.headers.extend(bearer(entry).map(|value| (header::AUTHORIZATION, value)));
+        outgoing
+    };
+    let entry = own.get(round).await.map_err(Cause::OwnToken)?;
+    let answer = travel(call, with(&entry, outgoing.clone()), round).await?;
+    if answer.status != StatusCode::UNAUTHORIZED || call.expect.contains(&answer.status.as_u16()) {
+        return Ok(answer);
+    }
+    match own.exchange(round, &entry).await.map_err(Cause::OwnToken)? {
+        Some(entry) => travel(call, with(&entry, outgoing), round).await,
+        None => Ok(answer),
+    }
 }
 
 /// Sends a request, and the requests that redirects make of it.
