@@ -171,7 +171,8 @@ fn rule_text((name, call, after): &(&str, &str, &str)) -> String {
         name if name.starts_with("closed") => "closed",
         _ => "api",
     };
-    let url = if call.contains("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
+    let url =
+        if call.starts_with("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
     let request = if call.contains("request.") { "[request]\nheaders = [\"x-gone\"]\n" } else { "" };
     format!(
         "{request}[secrets]\nkey = {{ env = \"ACME_KEY\" }}\n[call.user]\n{url}{call}\n[claims]\nsub = \"$.user.id\"\n\

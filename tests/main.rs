@@ -25,6 +25,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// Calls for every value and every page, and calls that are tried again.
+mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
 // What is said of a wrong rule: pairs of a rule and its problems.

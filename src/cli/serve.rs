@@ -3,6 +3,7 @@
 use super::{Common, DONE, interrupted, output, runtime};
 use crate::{
     config,
+    core::problem::Severity,
     gateway::{Secrets, Store, Upstream, load, start, start_log},
 };
 
@@ -11,7 +12,13 @@ pub(super) fn run(common: &Common) -> Result<u8, String> {
     start_log(&settings.log);
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let loaded = load(&settings, &host)?;
-    output::show_problems(&loaded.problems);
+    let (errors, others): (Vec<_>, Vec<_>) =
+        loaded.problems.into_iter().partition(|problem| problem.severity() == Severity::Error);
+    output::show_problems(&errors);
+    let warnings = others.iter().filter(|problem| problem.severity() == Severity::Warning).count();
+    if warnings > 0 {
+        tracing::warn!(warnings, "`claimsmith check` shows what the warnings are about");
+    }
     for rule in &loaded.refused {
         tracing::error!(rule, "this rule is refused; the others serve");
     }

@@ -90,8 +90,14 @@ impl Compiler {
         let calls = rule.calls.iter().map(|call| &call.name.name).chain(&rule.unread_calls);
         let calls: Vec<_> = calls.cloned().collect();
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
-        let known =
-            Known { calls: &calls, vars: &vars, secrets: &secrets, secret_names: &secret_names, engine: &self.engine };
+        let known = Known {
+            calls: &calls,
+            vars: &vars,
+            secrets: &secrets,
+            secret_names: &secret_names,
+            engine: &self.engine,
+            each: false,
+        };
         let calls = calls::compile(&rule.source, &rule.calls, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let claims = claims::compile(rule, &known, problems);
@@ -104,7 +110,10 @@ impl Compiler {
             calls.keep(script.mentions());
         }
         calls::check_texts(&rule.source, &rule.calls, &calls, problems);
-        audit::run(rule, &calls, problems);
+        // What is wrong already would only be told twice.
+        if !problems.refuse() {
+            audit::run(rule, &calls, problems);
+        }
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()
             .chain(script.as_ref().map(script::Plan::mentions))

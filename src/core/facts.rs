@@ -1,6 +1,6 @@
 //! What is known so far: the document that paths and scripts read.
 //!
-//! The document is one JSON object: a member for each call by its name, `vars`
+//! The document is one JSON object: a member for each call by its name, `meta`, `vars`
 //! and `request`. It is kept in parts, so that a part can be read while the
 //! others are still on their way, and so that nothing is copied to build it.
 
@@ -19,6 +19,10 @@ pub enum Root {
     Vars,
     /// The caller's request: method, rule, and the headers and query that the rule lists.
     Request,
+    /// Status and headers of the calls' answers.
+    Meta,
+    /// The value that a call with `each` is being made for.
+    Each,
 }
 
 /// The document of one request.
@@ -28,17 +32,50 @@ pub struct Facts<'r> {
     calls: Vec<(&'r Shape, Kept)>,
     vars: &'r Value,
     request: Value,
+    meta: Value,
+    each: Value,
+    /// Claims that say of a list that it was cut short.
+    marks: Vec<&'r str>,
 }
 
 impl<'r> Facts<'r> {
     /// A document in which no call is answered yet; `shapes` has what is read of each call.
     pub fn new(shapes: impl Iterator<Item = &'r Shape>, vars: &'r Value, request: Value) -> Self {
-        Facts { calls: shapes.map(|shape| (shape, Kept::Absent)).collect(), vars, request }
+        let calls = shapes.map(|shape| (shape, Kept::Absent)).collect();
+        Facts { calls, vars, request, meta: Value::Null, each: Value::Null, marks: Vec::new() }
     }
 
     /// Notes a call's answer, kept by the call's shape. A null for one that was skipped or given up.
     pub fn answer(&mut self, call: usize, kept: Kept) {
         self.calls[call].1 = kept;
+    }
+
+    /// Takes a call's answer out of the document again.
+    pub fn take(&mut self, call: usize) -> Kept {
+        std::mem::replace(&mut self.calls[call].1, Kept::Absent)
+    }
+
+    /// Notes what is said of a call's answer besides its body.
+    pub fn answer_meta(&mut self, call: &str, meta: Value) {
+        if let Value::Null = self.meta {
+            self.meta = Value::Object(serde_json::Map::new());
+        }
+        self.meta[call] = meta;
+    }
+
+    /// Sets the value that a call is being made for.
+    pub fn for_each(&mut self, value: Value) {
+        self.each = value;
+    }
+
+    /// Notes that a list was cut short, by the claim that is to say so.
+    pub fn mark(&mut self, claim: &'r str) {
+        self.marks.push(claim);
+    }
+
+    /// The claims that say that a list was cut short.
+    pub fn marks(&self) -> &[&'r str] {
+        &self.marks
     }
 
     /// A part of the document; `None` for a call that has no answer (yet).
@@ -50,6 +87,8 @@ impl<'r> Facts<'r> {
             }
             Root::Vars => Some(Part::Whole(self.vars)),
             Root::Request => Some(Part::Whole(&self.request)),
+            Root::Meta => Some(Part::Whole(&self.meta)),
+            Root::Each => Some(Part::Whole(&self.each)),
         }
     }
 

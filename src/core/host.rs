@@ -61,8 +61,9 @@ pub trait Host {
     /// Takes away an entry that turned out to be of no use; one that came in its place stays.
     async fn forget(&self, key: &Key, stale: &Entry);
 
-    /// Waits about as long as this: the host varies it, so that those who failed together do not return together.
-    async fn pause(&self, about: Duration);
+    /// Waits this long, and up to half as long again: the host varies it, so that those who failed together do
+    /// not return together.
+    async fn pause(&self, least: Duration);
 
     /// Time since some fixed moment, never running backwards: for script budgets and traces.
     fn clock() -> Duration;

@@ -135,7 +135,9 @@ impl Failure {
                 | Cause::Status(_)
                 | Cause::Fetch(_)
                 | Cause::Body(_)
-                | Cause::Redirect(_) => Blame::Upstream,
+                | Cause::Redirect(_)
+                | Cause::List(_)
+                | Cause::Graphql => Blame::Upstream,
             },
             Failure::Require(require::Failure::Denied(..)) | Failure::Script(script::Failure::Denied(..)) => {
                 Blame::Caller
@@ -217,7 +219,9 @@ impl Cause {
             | Cause::Status(_)
             | Cause::Fetch(_)
             | Cause::Body(_)
-            | Cause::Redirect(_) => plain(S::BAD_GATEWAY, "server_error", "the provider gave no usable answer"),
+            | Cause::Redirect(_)
+            | Cause::List(_)
+            | Cause::Graphql => plain(S::BAD_GATEWAY, "server_error", "the provider gave no usable answer"),
             Cause::Incomplete(_) | Cause::Value(_) => {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }

@@ -9,7 +9,7 @@ use super::{
     facts::Facts,
     problem::{Code, Problems, Source},
     rule::{Rule, Script},
-    value::{self, Known, Memory, Mentions, Program, Spot, from_script, to_script},
+    value::{self, Known, Memory, Mentions, Program, Spot, members_from_script, to_script},
 };
 
 /// A compiled script.
@@ -70,7 +70,7 @@ impl Plan {
         self.program.mentions()
     }
 
-    /// Runs the script, and gives the claims as it left them.
+    /// Runs the script, and gives the claims as it left them, by name.
     ///
     /// # Errors
     /// When it rejects the request, fails or meets a limit.
@@ -79,7 +79,7 @@ impl Plan {
         facts: &Facts<'_>,
         memory: &mut Memory,
         claims: &Claims<'_>,
-    ) -> Result<serde_json::Map<String, Value>, Failure> {
+    ) -> Result<Vec<(String, Value)>, Failure> {
         let map: Map = claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect();
         let changed: Dynamic = self.program.change(facts, memory, map).map_err(|failure| match failure {
             value::Failure::Rejected { error, reason } => match Denial::parse(&error) {
@@ -91,10 +91,6 @@ impl Plan {
             },
             other => Failure::Value(other),
         })?;
-        let unfit = |why| Failure::Value(value::Failure::Unfit { place: "`claims`", why });
-        match from_script(changed).map_err(unfit)? {
-            Some(Value::Object(claims)) => Ok(claims),
-            _ => Err(unfit("the script made it something else than a map")),
-        }
+        members_from_script(&changed).map_err(|why| Failure::Value(value::Failure::Unfit { place: "`claims`", why }))
     }
 }

@@ -1,7 +1,5 @@
 //! The caller's token: where it stands in the request, and whether it can be forwarded.
 
-use std::ops::Range;
-
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
@@ -14,8 +12,8 @@ pub struct Token(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// An `Authorization` field, marked sensitive, and where the token stands in it.
-    Header { field: HeaderValue, token: Range<usize> },
+    /// An `Authorization` field, marked sensitive, and the token in it.
+    Header { field: HeaderValue, token: Secret },
     /// A parameter of a form or query.
     Parameter(Secret),
 }
@@ -72,8 +70,7 @@ impl Token {
     /// The token itself.
     pub fn value(&self) -> &str {
         match &self.0 {
-            Source::Header { field, token } => field.to_str().map_or("", |text| &text[token.clone()]),
-            Source::Parameter(value) => value.expose(),
+            Source::Header { token, .. } | Source::Parameter(token) => token.expose(),
         }
     }
 
@@ -82,7 +79,7 @@ impl Token {
         match &self.0 {
             // The field reads so letter for letter: it is handed on as it is.
             Source::Header { field, token }
-                if field.as_bytes().starts_with(b"Bearer ") && *token == (7..field.len()) =>
+                if field.as_bytes().strip_prefix(b"Bearer ") == Some(token.expose().as_bytes()) =>
             {
                 Some(field.clone())
             }
@@ -121,25 +118,25 @@ fn header_token(headers: &HeaderMap) -> Result<Option<Token>, Failure> {
     if scheme.eq_ignore_ascii_case("dpop") {
         return Err(Failure::Bound);
     }
-    let end = text.trim_end_matches(' ').len();
-    let start = end - value.trim_matches(' ').len();
-    if scheme.is_empty() || start == end {
+    let value = value.trim_matches(' ');
+    if scheme.is_empty() || value.is_empty() {
         return Err(Failure::Malformed);
     }
+    let token = Secret::new(value);
     let mut field = field.clone();
     field.set_sensitive(true);
-    Ok(Some(Token(Source::Header { field, token: start..end })))
+    Ok(Some(Token(Source::Header { field, token })))
 }
 
 /// RFC 6750, section 2.2: only for a POST with a form body.
 fn form_token(request: &Request) -> Result<Option<String>, Failure> {
+    if request.method() != http::Method::POST {
+        return Ok(None);
+    }
     let is_form = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
         kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
-    if request.method() != http::Method::POST || !is_form {
-        return Ok(None);
-    }
-    one_parameter(request.body())
+    if is_form { one_parameter(request.body()) } else { Ok(None) }
 }
 
 fn one_parameter(form: &[u8]) -> Result<Option<String>, Failure> {
@@ -164,17 +161,19 @@ fn is_bound(token: &str) -> bool {
     struct Claims {
         cnf: Option<serde::de::IgnoredAny>,
     }
+    // Every JWT header is a JSON object, so it starts with `{"`: anything else need not be decoded.
+    if !token.starts_with("ey") {
+        return false;
+    }
     let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return false;
     };
-    // Every JWT header is a JSON object, so it starts with `{"`: anything else need not be decoded.
-    header.starts_with("ey")
-        && BASE64_URL_SAFE_NO_PAD
-            .decode(payload)
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
-            .is_some_and(|claims| claims.cnf.is_some())
+    BASE64_URL_SAFE_NO_PAD
+        .decode(payload)
+        .ok()
+        .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
+        .is_some_and(|claims| claims.cnf.is_some())
 }
 
 #[cfg(test)]

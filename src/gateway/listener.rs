@@ -47,7 +47,9 @@ pub(super) async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = look.tick(), if certificate.is_some() => {
+            // Also without a certificate. A timer that is due before all others wakes the runtime by a system call
+            // when it is set: with this one there, the deadline of a request hardly ever is.
+            _ = look.tick() => {
                 certificate.iter().for_each(|certificate| certificate.refresh());
                 continue;
             }

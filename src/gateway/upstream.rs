@@ -11,10 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderValue, header};
-use http_body_util::{BodyExt, Limited};
 use reqwest::Client;
 use rustls::AlertDescription;
 use url::{Position, Url};
@@ -86,21 +85,34 @@ impl Upstream {
     }
 
     async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result<Answer, FetchError> {
-        let response = client.execute(request).await.map_err(|error| fault(&error))?;
+        let mut response = client.execute(request).await.map_err(|error| fault(&error))?;
         if response.content_length().is_some_and(|length| length > self.max_body as u64) {
             return Err(FetchError::TooLarge(self.max_body));
         }
-        let (head, body) = http::Response::from(response).into_parts();
-        let body = Limited::new(body, self.max_body)
-            .collect()
-            .await
-            .map_err(|error| error.downcast_ref().map_or(FetchError::TooLarge(self.max_body), fault))?
-            .to_bytes();
-        let body = match head.headers.get(header::CONTENT_ENCODING) {
+        let body = self.receive(&mut response).await?;
+        let body = match response.headers().get(header::CONTENT_ENCODING) {
             None => body,
             Some(encoding) => self.decompress(encoding, &body)?,
         };
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body })
+    }
+
+    /// Reads a body to its end. Most come in one piece, which is handed on as it is.
+    async fn receive(&self, response: &mut reqwest::Response) -> Result<Bytes, FetchError> {
+        let mut whole = BytesMut::new();
+        let mut piece = Bytes::new();
+        while let Some(next) = response.chunk().await.map_err(|error| fault(&error))? {
+            if whole.len() + piece.len() + next.len() > self.max_body {
+                return Err(FetchError::TooLarge(self.max_body));
+            }
+            whole.extend_from_slice(&piece);
+            piece = next;
+        }
+        if whole.is_empty() {
+            return Ok(piece);
+        }
+        whole.extend_from_slice(&piece);
+        Ok(whole.freeze())
     }
 
     /// We ask for no encoding, but some providers compress whatever is asked.
@@ -177,10 +189,10 @@ impl Host for Upstream {
         self.store.forget(key, stale).await;
     }
 
-    async fn pause(&self, about: Duration) {
-        // A hasher with fresh keys is as random as this has to be: between a half and the whole.
+    async fn pause(&self, least: Duration) {
+        // A hasher with fresh keys is as random as this has to be.
         let part = f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX);
-        tokio::time::sleep(about.mul_f64(0.5 + part / 2.0)).await;
+        tokio::time::sleep(least.mul_f64(1.0 + part / 2.0)).await;
     }
 
     fn clock() -> Duration {

@@ -49,6 +49,15 @@ impl Body {
                 (compiled.len() == fields.len()).then_some(Body::Form(compiled))
             }
             Some(rule::Body::Raw(text)) => raw(source, text, content_type, known, problems).map(Body::Raw),
+            Some(rule::Body::Graphql { query, variables, operation_name }) => {
+                let text = |text: &Text| Json::Constant(Value::String(text.value.clone()));
+                let mut members = vec![("query".to_owned(), text(query))];
+                members.extend(operation_name.as_ref().map(|name| ("operationName".to_owned(), text(name))));
+                if let Some(variables) = variables {
+                    members.push(("variables".to_owned(), Json::compile(source, variables, known, problems)?));
+                }
+                Some(Body::Json(Json::Object(members)))
+            }
         }
     }
 

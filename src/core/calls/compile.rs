@@ -1,5 +1,7 @@
 //! From `[call.*]` as written to a plan that is ready to run.
 
+mod lists;
+
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -8,11 +10,12 @@ use url::Url;
 use super::{
     body::{Body, Json},
     decode::Decoder,
+    meta::Meta,
     plan::{Address, Call, Plan, Row, TokenPlan},
     redirect::Redirects,
 };
 use crate::core::{
-    facts::Shape,
+    facts::{Root, Shape},
     identity::{Half, Identity},
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
     rule::{self, FailWhen, Key, Text, TokenPlace},
@@ -31,7 +34,8 @@ pub fn compile(
     let mut all = Mentions::default();
     for call in calls {
         let mut mentions = Mentions::default();
-        let mut compiler = Compiler { source, known, check, problems: &mut *problems, mentions: &mut mentions };
+        let known = Known { each: call.each.is_some(), ..*known };
+        let mut compiler = Compiler { source, known: &known, check, problems: &mut *problems, mentions: &mut mentions };
         compiled.push(compiler.call(call));
         all.extend(&mentions);
     }
@@ -129,7 +133,8 @@ impl Compiler<'_> {
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
         let query = self.query(call);
-        let when = call.when.as_ref().and_then(|when| self.condition(when));
+        let when = call.when.as_ref().and_then(|when| self.condition_before(when));
+        let each = call.each.as_ref().and_then(|each| self.each(each));
         // What the call reads before it is sent decides when it can start.
         for text in headers.iter().map(|(_, text)| text).chain(query.iter().map(|(_, text)| text)) {
             text.mentions(self.mentions);
@@ -143,11 +148,16 @@ impl Compiler<'_> {
         if let Some(when) = &when {
             when.mentions(self.mentions);
         }
-        let mut needs: Vec<_> = self.mentions.calls().collect();
+        if let Some(each) = &each {
+            each.path.mentions(self.mentions);
+        }
+        let mut needs = self.needs(call);
         let fail_when = self.fail_when(&call.fail_when);
+        let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
+        let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         // What its answer is judged by must be there too when it comes. Its own answer is.
-        let judged_by = self.mentions.calls().skip(needs.len());
-        needs.extend(judged_by.filter(|need| self.known.calls[*need] != call.name.name).collect::<Vec<_>>());
+        let judged_by = self.needs(call).into_iter().filter(|need| self.known.calls[*need] != call.name.name);
+        needs.extend(judged_by);
         needs.sort_unstable();
         needs.dedup();
         let timeout = call.timeout.as_ref().and_then(|timeout| self.timeout(timeout));
@@ -174,7 +184,15 @@ impl Compiler<'_> {
             redirects,
             needs,
             shape: Shape::nothing(),
+            meta: Meta::default(),
+            graphql: matches!(call.body, Some(rule::Body::Graphql { .. })),
+            retry,
+            each,
+            paginate,
         };
+        if compiled.graphql {
+            compiled.shape.add(&["errors".into()]);
+        }
         self.auth(call, &mut compiled);
         self.token(call, &mut compiled);
         fold_query(&mut compiled);
@@ -242,6 +260,32 @@ impl Compiler<'_> {
             );
         }
         fixed
+    }
+
+    /// The calls whose answers are read before this one is sent.
+    fn needs(&self, call: &rule::Call) -> Vec<usize> {
+        let number = |name: &str| self.known.calls.iter().position(|call| call == name);
+        let mut needs: Vec<_> = self.mentions.calls().collect();
+        for (_, members) in self.mentions.paths.iter().filter(|(root, _)| *root == Root::Meta) {
+            match members.first() {
+                Some(name) => needs.extend(number(name)),
+                // All of it: every other call comes first.
+                None => {
+                    let own = number(&call.name.name);
+                    needs.extend((0..self.known.calls.len()).filter(|other| Some(*other) != own));
+                }
+            }
+        }
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    /// A condition that is asked before there is any value of `each`.
+    fn condition_before(&mut self, text: &Text) -> Option<Expression> {
+        let known = Known { each: false, ..*self.known };
+        let spot = Spot::text(self.source, text);
+        Expression::compile(&spot, &text.value, Offer::Document, &known, self.problems)
     }
 
     fn condition(&mut self, text: &Text) -> Option<Expression> {
@@ -389,7 +433,7 @@ impl Compiler<'_> {
         default(header::ACCEPT, accept);
         if let Some(body) = &call.body {
             let kind = match body {
-                rule::Body::Json(_) => Some("application/json"),
+                rule::Body::Json(_) | rule::Body::Graphql { .. } => Some("application/json"),
                 rule::Body::Form(_) => Some("application/x-www-form-urlencoded"),
                 rule::Body::Raw(_) => None,
             };

@@ -7,21 +7,29 @@ mod auth;
 mod body;
 mod compile;
 mod decode;
+mod lists;
+mod meta;
 mod plan;
 mod redirect;
+mod retry;
 mod send;
 
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::Value;
 
 pub use auth::TokenFault;
 pub use compile::{check_texts, compile};
 pub use plan::Plan;
 
-use self::{plan::Call, send::send};
+use self::{
+    lists::Batch,
+    plan::Call,
+    retry::retry_after,
+    send::{Ready, Returned, send},
+};
 use super::{
     denial::Denial,
     facts::{Facts, Kept, Root},
@@ -62,6 +70,10 @@ pub enum Cause {
     Body(String),
     /// A redirect that is not followed, and why.
     Redirect(&'static str),
+    /// A list that is not whole, and why.
+    List(&'static str),
+    /// The `errors` of a GraphQL answer.
+    Graphql,
     /// The request could not be put together: a part of the address is absent.
     Incomplete(String),
     /// A value of the request or a condition failed.
@@ -95,23 +107,26 @@ pub struct Round<'a, H> {
 ///
 /// # Errors
 /// The first failure of a call that is not optional; calls still on their way are dropped.
-pub async fn run<H: Host>(
-    plan: &Plan,
-    facts: &mut Facts<'_>,
+pub async fn run<'r, H: Host>(
+    plan: &'r Plan,
+    facts: &mut Facts<'r>,
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    // One call is the common case, and needs no scheduling.
-    if let [call] = &plan.calls[..] {
-        if let Some(outgoing) = begin(call, 0, facts, memory, round, summary)? {
-            let (_, answer, time) = send(call, 0, outgoing, round).await;
-            finish(call, 0, answer, time, facts, memory, round, summary)?;
+    // One request is the common case, and needs no scheduling.
+    if let [call] = &plan.calls[..]
+        && call.is_one_request()
+    {
+        if let Begun::Sent(ready) = begin(call, 0, facts, memory, round, summary)? {
+            let returned = send(call, (0, 0), ready, round).await;
+            finish(call, returned, facts, memory, round, summary)?;
         }
         return Ok(());
     }
     let mut waiting: Vec<usize> = (0..plan.calls.len()).collect();
     let mut done = vec![false; plan.calls.len()];
+    let mut batches: Vec<Option<Batch>> = plan.calls.iter().map(|_| None).collect();
     let mut running = FuturesUnordered::new();
     loop {
         // A skipped call may make others ready, so look until nothing more starts.
@@ -127,19 +142,47 @@ pub async fn run<H: Host>(
                 }
                 progress = true;
                 match begin(call, number, facts, memory, round, summary)? {
-                    Some(outgoing) => running.push(send(call, number, outgoing, round)),
-                    None => done[number] = true,
+                    Begun::Sent(ready) => running.push(send(call, (number, 0), ready, round)),
+                    Begun::Batch(mut batch) => {
+                        let first = batch.start(call);
+                        summary.sent += u32::try_from(first.len()).unwrap_or(u32::MAX);
+                        running
+                            .extend(first.into_iter().map(|(entry, ready)| send(call, (number, entry), ready, round)));
+                        batches[number] = Some(batch);
+                        done[number] = settle(call, number, &mut batches[number], facts, round, summary);
+                    }
+                    Begun::Skipped => done[number] = true,
                 }
             }
             waiting = still_waiting;
         }
-        let Some((number, answer, time)) = running.next().await else { return Ok(()) };
-        finish(&plan.calls[number], number, answer, time, facts, memory, round, summary)?;
-        done[number] = true;
+        let Some(returned) = running.next().await else { return Ok(()) };
+        let number = returned.of.0;
+        let call = &plan.calls[number];
+        if call.is_one_request() {
+            finish(call, returned, facts, memory, round, summary)?;
+            done[number] = true;
+        } else if let Some(batch) = &mut batches[number] {
+            match go_on(call, returned, batch, facts, memory, round, summary)? {
+                Some((entry, ready)) => running.push(send(call, (number, entry), ready, round)),
+                None => done[number] = settle(call, number, &mut batches[number], facts, round, summary),
+            }
+        }
     }
 }
 
-/// Puts a call's request together. `None` if the call is skipped or given up: then its answer is null.
+/// How a call began.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common case, and is moved once")]
+enum Begun {
+    /// One request, to be sent.
+    Sent(Ready),
+    /// Several requests, some of them later.
+    Batch(Batch),
+    /// None: it was skipped or given up, and its answer is null.
+    Skipped,
+}
+
+/// Puts a call's request together.
 fn begin<H>(
     call: &Call,
     number: usize,
@@ -147,12 +190,12 @@ fn begin<H>(
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
-) -> Result<Option<send::Ready>, Failure> {
+) -> Result<Begun, Failure> {
     let skip = match &call.when {
         Some(when) => when.holds(facts, memory).map(|holds| !holds).map_err(Cause::Value),
         None => Ok(false),
     };
-    let ready = match skip {
+    let begun = match skip {
         Ok(true) => {
             note(round, || Step::Call {
                 name: call.name.clone(),
@@ -161,56 +204,112 @@ fn begin<H>(
                 time: None,
             });
             facts.answer(number, Kept::Whole(Value::Null));
-            return Ok(None);
+            return Ok(Begun::Skipped);
         }
-        Ok(false) => send::prepare(call, facts, memory, round),
+        Ok(false) if call.is_one_request() => send::prepare(call, facts, memory, round).map(Begun::Sent),
+        Ok(false) => Batch::begin(call, facts, memory, round).map(Begun::Batch),
         Err(cause) => Err(cause),
     };
-    match ready {
-        Ok(ready) => {
-            summary.sent += 1;
-            Ok(Some(ready))
+    match begun {
+        Ok(begun) => {
+            summary.sent += u32::from(matches!(begun, Begun::Sent(_)));
+            Ok(begun)
         }
         Err(cause) => {
             give_up(call, number, cause, Vec::new(), None, facts, round, summary)?;
-            Ok(None)
+            Ok(Begun::Skipped)
         }
     }
 }
 
-/// Reads a call's answer.
-#[expect(clippy::too_many_arguments, reason = "they are the state of one request, taken apart for the borrow checker")]
+/// Reads the answer of a call that is one request.
 fn finish<H>(
     call: &Call,
-    number: usize,
-    answer: (send::Shown, Result<send::Received, Cause>),
-    time: Option<(Duration, Duration)>,
+    returned: Returned,
     facts: &mut Facts<'_>,
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let (shown, received) = answer;
-    let seen = received.as_ref().ok().map(|received| (received.answer.status, received.answer.body.len()));
-    let failed = match received {
-        Ok(received) => {
-            facts.answer(number, received.kept);
-            denied(call, facts, memory).err()
+    let Returned { of: (number, _), shown, answer, kept, time } = returned;
+    let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
+    if let Some(answer) = &answer {
+        note_meta(call, answer, facts, memory);
+    }
+    let failed = match kept {
+        Ok(kept) => {
+            facts.answer(number, kept);
+            denied(call, number, facts, memory).err()
         }
         Err(cause) => Some(cause),
     };
     if let Some(cause) = failed {
         // `fail_when` may have shown the answer to scripts, which must not keep it.
-        memory.forget(Root::Call(number));
+        memory.forget(Root::Call(number), &call.name);
         return give_up(call, number, cause, shown, time, facts, round, summary);
     }
-    note(round, || Step::Call {
-        name: call.name.clone(),
-        request: shown,
-        result: seen.map(|(status, length)| format!("{}, {length} bytes", status.as_u16())).unwrap_or_default(),
-        time,
-    });
+    note(round, || Step::Call { name: call.name.clone(), request: shown, result: words(seen), time });
     Ok(())
+}
+
+/// Reads one answer of a call that is several requests; gives the next of them to be sent.
+fn go_on<'r, H>(
+    call: &'r Call,
+    returned: Returned,
+    batch: &mut Batch,
+    facts: &mut Facts<'r>,
+    memory: &mut Memory,
+    round: &Round<'_, H>,
+    summary: &mut Summary,
+) -> Result<Option<(usize, Ready)>, Failure> {
+    let Returned { of, shown, answer, kept, time } = returned;
+    let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
+    match batch.take(call, of, answer.as_ref(), kept, facts, memory) {
+        Ok(next) => {
+            summary.sent += u32::from(next.is_some());
+            note(round, || Step::Call { name: call.name.clone(), request: shown, result: words(seen), time });
+            Ok(next)
+        }
+        Err(cause) => {
+            // What is still on its way for this call is of no use any more.
+            batch.abandon();
+            give_up(call, of.0, cause, shown, time, facts, round, summary)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The answer of a call that was several requests, once all of them are done. True if they are.
+fn settle<H>(
+    call: &Call,
+    number: usize,
+    batch: &mut Option<Batch>,
+    facts: &mut Facts<'_>,
+    round: &Round<'_, H>,
+    summary: &mut Summary,
+) -> bool {
+    let Some(whole) = batch.take_if(|batch| batch.is_done()) else { return false };
+    if whole.incomplete {
+        summary.given_up.push(call.name.clone());
+    }
+    if let Some(list) = whole.answer(call) {
+        note(round, || Step::Note(format!("call {}: a list of {} items", call.name, list.len())));
+        facts.answer(number, Kept::Whole(Value::Array(list)));
+    }
+    true
+}
+
+/// Status and length of an answer, for the trace.
+fn words(seen: Option<(StatusCode, usize)>) -> String {
+    seen.map(|(status, length)| format!("{}, {length} bytes", status.as_u16())).unwrap_or_default()
+}
+
+/// Keeps what the rule reads of an answer besides its body.
+fn note_meta(call: &Call, answer: &Answer, facts: &mut Facts<'_>, memory: &mut Memory) {
+    if call.meta.is_read() {
+        facts.answer_meta(&call.name, call.meta.of(answer));
+        memory.forget(Root::Meta, "meta");
+    }
 }
 
 /// An optional call that failed has the answer null; any other ends the request.
@@ -259,18 +358,17 @@ fn judge(call: &Call, answer: &Answer) -> Result<(), Cause> {
     })
 }
 
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3); a date is not worth a clock here.
-fn retry_after(answer: &Answer) -> Option<u64> {
-    answer.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
-}
-
-fn denied(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<(), Cause> {
+/// Looks for an error in an answer whose status is fine.
+fn denied(call: &Call, number: usize, facts: &Facts<'_>, memory: &mut Memory) -> Result<(), Cause> {
     for row in &call.fail_when {
         if row.when.holds(facts, memory).map_err(Cause::Value)? {
             return Err(Cause::Denied(row.denial, row.reason.clone()));
         }
     }
-    Ok(())
+    match facts.walk(Root::Call(number), ["errors"]) {
+        Some(errors) if call.graphql && !value::is_empty(errors) => Err(Cause::Graphql),
+        _ => Ok(()),
+    }
 }
 
 impl Cause {
@@ -286,6 +384,8 @@ impl Cause {
             Cause::Fetch(error) => error.words(),
             Cause::Body(why) => format!("the answer cannot be read: {why}"),
             Cause::Redirect(why) => format!("a redirect was not followed: {why}"),
+            Cause::List(why) => format!("the list is not whole: {why}"),
+            Cause::Graphql => "the answer has `errors` (GraphQL)".into(),
             Cause::Incomplete(what) => format!("{what} needs a value that is absent"),
             Cause::Value(failure) => failure.words(),
             Cause::Denied(denial, reason) => format!("`fail_when` says {}: {reason}", denial.code()),

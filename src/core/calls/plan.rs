@@ -5,7 +5,15 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
-use super::{auth::OwnToken, body::Body, decode::Decoder, redirect::Redirects};
+use super::{
+    auth::OwnToken,
+    body::Body,
+    decode::Decoder,
+    lists::{Each, Paginate},
+    meta::Meta,
+    redirect::Redirects,
+    retry::Retry,
+};
 use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
@@ -51,6 +59,20 @@ pub(super) struct Call {
     pub(super) needs: Vec<usize>,
     /// What is read of its answer.
     pub(super) shape: Shape,
+    /// What is read of its answer besides the body.
+    pub(super) meta: Meta,
+    /// Errors stand in an answer whose status is fine.
+    pub(super) graphql: bool,
+    pub(super) retry: Option<Retry>,
+    pub(super) each: Option<Each>,
+    pub(super) paginate: Option<Paginate>,
+}
+
+impl Call {
+    /// True unless it is made for several values or pages.
+    pub(super) fn is_one_request(&self) -> bool {
+        self.each.is_none() && self.paginate.is_none()
+    }
 }
 
 #[derive(Debug)]
@@ -86,8 +108,14 @@ impl Plan {
     /// Widens what is kept of the answers by what other steps read of them.
     pub fn keep(&mut self, mentions: &Mentions) {
         for (root, members) in &mentions.paths {
-            if let Root::Call(number) = root {
-                self.calls[*number].shape.add(members);
+            match (root, members.split_first()) {
+                (Root::Call(number), _) => self.calls[*number].shape.add(members),
+                (Root::Meta, Some((name, rest))) => {
+                    let call = self.calls.iter_mut().find(|call| call.name == *name);
+                    call.into_iter().for_each(|call| call.meta.widen(rest));
+                }
+                (Root::Meta, None) => self.calls.iter_mut().for_each(|call| call.meta.widen(&[])),
+                _ => {}
             }
         }
     }

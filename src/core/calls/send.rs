@@ -10,11 +10,12 @@ use super::{
     auth::{OwnToken, bearer},
     judge,
     plan::{Address, Call, TokenPlan},
+    retry::Retry,
 };
 use crate::core::{
-    facts::{Facts, Kept},
+    facts::{Facts, Kept, Shape},
     host::Host,
-    message::{Answer, Outgoing},
+    message::{Answer, FetchError, Outgoing},
     store::Entry,
     token::{Token, credentials},
     value::{Credentials, Failure, Memory},
@@ -25,18 +26,22 @@ pub(super) type Shown = Vec<String>;
 
 /// A request that is ready to be sent.
 pub(super) struct Ready {
-    outgoing: Outgoing,
-    shown: Shown,
+    pub(super) outgoing: Outgoing,
+    pub(super) shown: Shown,
 }
 
-/// A fine answer, and what is kept of it.
-pub(super) struct Received {
-    pub(super) answer: Answer,
-    pub(super) kept: Kept,
+/// What comes back.
+pub(super) struct Returned {
+    /// The call's number, and which of its requests this was.
+    pub(super) of: (usize, usize),
+    pub(super) shown: Shown,
+    /// The answer, if there is a whole one.
+    pub(super) answer: Option<Answer>,
+    /// What is kept of it, if it is fine.
+    pub(super) kept: Result<Kept, Cause>,
+    /// When it ran, if somebody looks on.
+    pub(super) time: Option<(Duration, Duration)>,
 }
-
-/// What comes back: the call's number, what was shown of it, what was received, when it ran.
-pub(super) type Returned = (usize, (Shown, Result<Received, Cause>), Option<(Duration, Duration)>);
 
 /// Puts the request of a call together.
 pub(super) fn prepare<H>(
@@ -168,23 +173,30 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 }
 
 /// Sends a request, and reads what comes back.
-pub(super) async fn send<H: Host>(call: &Call, number: usize, ready: Ready, round: &Round<'_, H>) -> Returned {
+pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
     let Ready { outgoing, shown } = ready;
     let answer = match &call.own_token {
         None => travel(call, outgoing, round).await,
         Some(own) => travel_as_us(call, own, outgoing, round).await,
     };
-    let received = answer.and_then(|answer| receive(call, answer));
+    let (answer, kept) = match answer {
+        Ok(answer) => {
+            let kept = receive(call, &answer);
+            (Some(answer), kept)
+        }
+        Err(cause) => (None, Err(cause)),
+    };
     let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
-    (number, (shown, received), time)
+    Returned { of, shown, answer, kept, time }
 }
 
-/// Judges and reads an answer.
-fn receive(call: &Call, answer: Answer) -> Result<Received, Cause> {
-    judge(call, &answer)?;
-    let kept = call.decoder.read(&call.shape, &answer)?;
-    Ok(Received { answer, kept })
+/// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
+/// nothing of them.
+fn receive(call: &Call, answer: &Answer) -> Result<Kept, Cause> {
+    judge(call, answer)?;
+    let shape = if call.is_one_request() { &call.shape } else { &Shape::Whole };
+    call.decoder.read(shape, answer)
 }
 
 /// Sends a request with a token of our own, and once more with another one if that is refused.
@@ -216,7 +228,11 @@ async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, 
     loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
-        let answer = match round.host.fetch(outgoing).await {
+        let fetched = match &call.retry {
+            None => round.host.fetch(outgoing).await,
+            Some(retry) => persist(retry, outgoing, round.host).await,
+        };
+        let answer = match fetched {
             Ok(answer) => answer,
             Err(error) => return Err(Cause::Fetch(error)),
         };
@@ -237,5 +253,22 @@ async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, 
             Err(cause) => return Err(cause),
         }
         hops += 1;
+    }
+}
+
+/// Sends a request until it has an answer that no repetition would better, or the call's time is up.
+async fn persist<H: Host>(retry: &Retry, outgoing: Outgoing, host: &H) -> Result<Answer, FetchError> {
+    let started = H::clock();
+    let mut attempts = 0;
+    loop {
+        let spent = H::clock().saturating_sub(started);
+        let timeout = outgoing.timeout.map(|timeout| timeout.saturating_sub(spent));
+        let outcome = host.fetch(Outgoing { timeout, ..outgoing.clone() }).await;
+        attempts += 1;
+        let spent = H::clock().saturating_sub(started);
+        match retry.wait(attempts, &outcome) {
+            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => host.pause(wait).await,
+            _ => return outcome,
+        }
     }
 }

@@ -5,7 +5,7 @@ mod kinds;
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use self::kinds::Kind;
 use super::{
@@ -72,6 +72,12 @@ pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Optio
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
+    let markers = rule.calls.iter().filter_map(|call| call.paginate.as_ref()?.truncated.as_ref());
+    for marker in markers.filter(|marker| rule.claims.iter().any(|(key, _)| key.name == marker.value)) {
+        let message = format!("the claim `{}` would say that a list was cut short, and [claims] sets it", marker.value);
+        let problem = Problem::new(Code::Conflict, rule::place(&rule.source, &marker.span), message);
+        compiler.problems.add(problem.label("set in [claims] too").help("give the marker a name of its own"));
+    }
     if !rule.identified {
         compiler.no_subject(rule, &subject);
         return None;
@@ -234,6 +240,9 @@ impl Plan {
                 None => {}
             }
         }
+        for mark in facts.marks() {
+            set(&mut claims, Cow::Borrowed(*mark), Cow::Owned(Value::Bool(true)));
+        }
         Ok(claims)
     }
 
@@ -241,24 +250,21 @@ impl Plan {
     ///
     /// # Errors
     /// The first that cannot have its type.
-    pub fn reread<'f>(&'f self, before: &Claims<'f>, mut after: Map<String, Value>) -> Result<Claims<'f>, Failure> {
-        let mut claims: Claims<'f> = Vec::with_capacity(after.len());
-        for (name, _) in before {
-            if let Some(value) = after.remove(&**name) {
-                claims.push((name.clone(), Cow::Owned(value)));
-            }
-        }
-        claims.extend(after.into_iter().map(|(name, value)| (Cow::Owned(name), Cow::Owned(value))));
-        claims.retain(|(_, value)| !value.is_null());
-        for (name, value) in &mut claims {
-            let kind = self.claims.iter().find(|claim| claim.name == **name).and_then(|claim| claim.kind);
-            let kind = kind.or_else(|| kinds::of_standard_claim(name));
-            let taken = std::mem::take(value);
-            let fit = match kind {
-                Some(kind) => kind.convert(taken),
-                None => kinds::flat(taken),
+    pub fn reread(&self, before: &Claims<'_>, mut after: Vec<(String, Value)>) -> Result<Claims<'static>, Failure> {
+        after.retain(|(_, value)| !value.is_null());
+        let place = |name: &str| before.iter().position(|(known, _)| known == name).unwrap_or(before.len());
+        after.sort_by_cached_key(|(name, _)| place(name));
+        let mut claims = Vec::with_capacity(after.len());
+        for (name, value) in after {
+            let kind = self.claims.iter().find(|claim| claim.name == name).and_then(|claim| claim.kind);
+            let fit = match kind.or_else(|| kinds::of_standard_claim(&name)) {
+                Some(kind) => kind.convert(Cow::Owned(value)),
+                None => kinds::flat(Cow::Owned(value)),
             };
-            *value = fit.map_err(|why| Failure { claim: name.to_string(), cause: Cause::Type(why) })?;
+            match fit {
+                Ok(value) => claims.push((Cow::Owned(name), value)),
+                Err(why) => return Err(Failure { claim: name, cause: Cause::Type(why) }),
+            }
         }
         Ok(claims)
     }

@@ -43,6 +43,74 @@ pub struct Call {
     pub timeout: Option<Text>,
     /// How many redirects are followed, and where to.
     pub redirect: Redirect,
+    /// The values that the call is made for, one by one.
+    pub each: Option<Each>,
+    /// How the pages of a list follow one another.
+    pub paginate: Option<Paginate>,
+    /// How often a failed attempt is repeated.
+    pub retry: Option<Retry>,
+}
+
+/// `each`.
+#[derive(Debug)]
+pub struct Each {
+    /// A JSONPath that can select several values.
+    pub path: Text,
+    /// The most values that there may be.
+    pub max: usize,
+    /// How many calls are on their way at once.
+    pub concurrency: usize,
+}
+
+/// `paginate`.
+#[derive(Debug)]
+pub struct Paginate {
+    /// What leads from a page to the next.
+    pub by: PageBy,
+    /// Where the items stand in a page; without it the page itself is the list.
+    pub items: Option<Text>,
+    /// A Rhai expression that holds for the last page.
+    pub until: Option<Text>,
+    /// The most pages that are read.
+    pub max_pages: usize,
+    /// The claim that says that there were more; without it, more fail the call.
+    pub truncated: Option<Text>,
+}
+
+/// What leads from a page to the next.
+#[derive(Debug)]
+pub enum PageBy {
+    /// The header `Link` with `rel="next"` (RFC 8288).
+    Link,
+    /// An address in the page.
+    Next(Text),
+    /// A value in the page, for a query parameter of the next request.
+    Cursor {
+        /// Where it stands in the page.
+        path: Text,
+        /// The parameter.
+        param: Text,
+    },
+    /// A number that counts up in a query parameter.
+    Number {
+        /// The number of the first page.
+        first: i64,
+        /// The parameter.
+        param: Text,
+    },
+}
+
+/// `retry`.
+#[derive(Debug)]
+pub struct Retry {
+    /// Where it stands.
+    pub span: Span,
+    /// How often.
+    pub times: u8,
+    /// Status codes that are worth another attempt; the usual ones without any.
+    pub on: Vec<u16>,
+    /// The author says that a repeated request does no harm.
+    pub idempotent: bool,
 }
 
 /// A request body as written.
@@ -54,6 +122,15 @@ pub enum Body {
     Form(Vec<(Key, Text)>),
     /// `body`: text as it is; its Content-Type stands in `headers`.
     Raw(Text),
+    /// `graphql`.
+    Graphql {
+        /// The document with the operation.
+        query: Text,
+        /// The values of its variables.
+        variables: Option<JsonBody>,
+        /// Which operation of the document is meant.
+        operation_name: Option<Text>,
+    },
 }
 
 /// A JSON body as written.
@@ -112,7 +189,7 @@ pub struct Redirect {
     pub origins: Vec<Text>,
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 21] = [
     "method",
     "url",
     "query",
@@ -129,6 +206,11 @@ const KEYS: [&str; 16] = [
     "fail_when",
     "timeout",
     "redirect",
+    "graphql",
+    "each",
+    "concurrency",
+    "paginate",
+    "retry",
 ];
 
 /// The calls that could be read, and the names of those that could not.
@@ -163,10 +245,13 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         decode: decode::read(reader, fields),
         optional: reader.flag(fields, "optional"),
         when: reader.text(fields, "when"),
-        expect: expect(reader, fields),
+        expect: statuses(reader, fields, "expect"),
         fail_when: fail_when(reader, fields),
         timeout: reader.text(fields, "timeout"),
         redirect: redirect(reader, fields),
+        each: each(reader, fields),
+        paginate: paginate(reader, fields),
+        retry: retry(reader, fields),
     };
     url.map(|_| call)
 }
@@ -189,9 +274,9 @@ fn pairs(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<(Key, T
 }
 
 fn body(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Body> {
-    let bodies = ["json", "form", "body"].iter().filter(|key| fields.has(key)).count();
+    let bodies = ["json", "form", "body", "graphql"].iter().filter(|key| fields.has(key)).count();
     if bodies > 1 {
-        reader.conflict(fields, "`json`, `form` and `body` exclude one another");
+        reader.conflict(fields, "`json`, `form`, `body` and `graphql` exclude one another");
         return None;
     }
     if let Some(json) = fields.get("json") {
@@ -200,7 +285,29 @@ fn body(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Body> {
     if fields.has("form") {
         return Some(Body::Form(pairs(reader, fields, "form")));
     }
+    if fields.has("graphql") {
+        return graphql(reader, fields);
+    }
     reader.text(fields, "body").map(Body::Raw)
+}
+
+fn graphql(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Body> {
+    if let Some(query) = fields.get("graphql").filter(|value| value.get_ref().is_str()) {
+        let query = reader.as_text(query, "graphql")?;
+        return Some(Body::Graphql { query, variables: None, operation_name: None });
+    }
+    let table = reader.table(fields, "graphql", "graphql")?;
+    reader.known(&table, &["query", "variables", "operation_name"]);
+    let query = reader.required_text(&table, "query", "write the operation: `query = '''query { viewer { id } }'''`");
+    let variables = table.get("variables").and_then(|value| match value.get_ref() {
+        DeValue::Table(_) => json_body(reader, value),
+        _ => {
+            reader.wrong_type("graphql.variables", value, "a table");
+            None
+        }
+    });
+    let operation_name = reader.text(&table, "operation_name");
+    Some(Body::Graphql { query: query?, variables, operation_name })
 }
 
 fn json_body(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<JsonBody> {
@@ -261,15 +368,15 @@ fn one_of<'k>(reader: &mut Reader<'_>, table: &Fields<'_>, help: &str, kinds: &[
     None
 }
 
-fn expect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<u16> {
-    let Some(value) = fields.get("expect") else { return Vec::new() };
+fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<u16> {
+    let Some(value) = fields.get(key) else { return Vec::new() };
     let items: Vec<_> = match value.get_ref() {
         DeValue::Array(items) => items.iter().collect(),
         _ => vec![value],
     };
     let mut codes = Vec::new();
     for item in items {
-        let Some(code) = reader.integer(item, "expect") else { continue };
+        let Some(code) = reader.integer(item, key) else { continue };
         match u16::try_from(code) {
             Ok(code) if (200..600).contains(&code) => codes.push(code),
             _ => reader.bad_value(
@@ -303,33 +410,141 @@ fn fail_when(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<FailWhen> {
 
 /// More hops than any provider needs; a loop ends here.
 const MAX_REDIRECTS: i64 = 10;
+/// Values of one `each`, and calls of it at once.
+const MAX_EACH: (i64, i64) = (100, 1000);
+const MAX_CONCURRENCY: (i64, i64) = (4, 16);
+/// Pages of one list.
+const MAX_PAGES: (i64, i64) = (20, 1000);
+/// More attempts than this only add to what the provider has too much of.
+const MAX_RETRIES: i64 = 3;
+
+/// An integer between two bounds; the first of these stands for one that is not there or was reported.
+fn bounded(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, least: i64, (default, most): (i64, i64)) -> usize {
+    let Some(value) = fields.get(key) else { return usize::try_from(default).unwrap_or(0) };
+    let found = reader.integer(value, key);
+    if let Some(number) = found.filter(|number| !(least..=most).contains(number)) {
+        let message = format!("`{key}` cannot be {number}");
+        reader.bad_value(value.span(), message, "out of range", format!("from {least} to {most}"));
+    }
+    let sound = found.filter(|number| (least..=most).contains(number)).unwrap_or(default);
+    usize::try_from(sound).unwrap_or(0)
+}
 
 fn redirect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Redirect {
     let Some(value) = fields.get("redirect") else { return Redirect::default() };
-    let max = |reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>| -> u8 {
-        let Some(max) = reader.integer(value, "redirect") else { return 0 };
-        u8::try_from(max).ok().filter(|_| max <= MAX_REDIRECTS).unwrap_or_else(|| {
-            reader.bad_value(
-                value.span(),
-                format!("not a number of redirects: `{max}`"),
-                "out of range",
-                format!("0 to {MAX_REDIRECTS} are followed"),
-            );
-            0
-        })
+    let (table, origins) = match value.get_ref() {
+        DeValue::Integer(_) => (None, Vec::new()),
+        _ => {
+            let Some(table) = reader.as_table(value, "redirect") else { return Redirect::default() };
+            reader.known(&table, &["max", "origins"]);
+            if !table.has("max") {
+                reader.missing(&table, "max", "say how many are followed: `max = 1`");
+            }
+            let origins = reader.texts(&table, "origins");
+            (Some(table), origins)
+        }
     };
-    if matches!(value.get_ref(), DeValue::Integer(_)) {
-        return Redirect { max: max(reader, value), origins: Vec::new() };
+    let max = match &table {
+        None => bounded(reader, fields, "redirect", 0, (0, MAX_REDIRECTS)),
+        Some(table) => bounded(reader, table, "max", 0, (0, MAX_REDIRECTS)),
+    };
+    Redirect { max: u8::try_from(max).unwrap_or(0), origins }
+}
+
+fn each(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Each> {
+    let concurrency = bounded(reader, fields, "concurrency", 1, MAX_CONCURRENCY);
+    let Some(value) = fields.get("each") else {
+        if let Some(value) = fields.get("concurrency") {
+            let message = "`concurrency` goes with `each`";
+            reader.bad_value(value.span(), message, "there is one call only", "take it away, or add `each`");
+        }
+        return None;
+    };
+    if value.get_ref().is_str() {
+        let path = reader.as_text(value, "each")?;
+        return Some(Each { path, max: usize::try_from(MAX_EACH.0).unwrap_or(0), concurrency });
     }
-    let Some(table) = reader.as_table(value, "redirect") else { return Redirect::default() };
-    reader.known(&table, &["max", "origins"]);
-    match table.get("max") {
-        Some(value) => Redirect { max: max(reader, value), origins: reader.texts(&table, "origins") },
-        None => {
-            reader.missing(&table, "max", "say how many are followed: `max = 1`");
-            Redirect::default()
+    let table = reader.as_table(value, "each")?;
+    reader.known(&table, &["path", "max"]);
+    let path = reader.required_text(&table, "path", "name the values: `path = \"$.teams[*].id\"`");
+    let max = bounded(reader, &table, "max", 1, MAX_EACH);
+    Some(Each { path: path?, max, concurrency })
+}
+
+const PAGE_HELP: &str = "one of `\"link\"`, `{ link = true }`, `{ next = \"$.CALL.next\" }`, \
+    `{ cursor = \"$.CALL.cursor\", param = \"cursor\" }`, `{ page = 1, param = \"page\" }`";
+
+fn paginate(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Paginate> {
+    let value = fields.get("paginate")?;
+    if let DeValue::String(text) = value.get_ref() {
+        if text != "link" {
+            let message = format!("not a way from page to page: `{text}`");
+            reader.bad_value(value.span(), message, "unknown", PAGE_HELP);
+            return None;
+        }
+        let max_pages = usize::try_from(MAX_PAGES.0).unwrap_or(0);
+        let by = PageBy::Link;
+        return Some(Paginate { by, items: None, until: None, max_pages, truncated: None });
+    }
+    let table = reader.as_table(value, "paginate")?;
+    let sound =
+        reader.known(&table, &["link", "next", "cursor", "page", "param", "items", "until", "max_pages", "truncated"]);
+    let by = page_by(reader, &table, sound);
+    let items = reader.text(&table, "items");
+    let until = reader.text(&table, "until");
+    let max_pages = bounded(reader, &table, "max_pages", 1, MAX_PAGES);
+    let truncated = reader.text(&table, "truncated");
+    Some(Paginate { by: by?, items, until, max_pages, truncated })
+}
+
+fn page_by(reader: &mut Reader<'_>, table: &Fields<'_>, sound: bool) -> Option<PageBy> {
+    let ways: Vec<_> = ["link", "next", "cursor", "page"].into_iter().filter(|way| table.has(way)).collect();
+    let [way] = ways[..] else {
+        if !ways.is_empty() || sound {
+            let label = if ways.is_empty() { "none is named" } else { "several are named" };
+            reader.bad_value(table.span(), "exactly one way from page to page is wanted here", label, PAGE_HELP);
+        }
+        return None;
+    };
+    let needs_param = matches!(way, "cursor" | "page");
+    let param = match needs_param {
+        true => reader.required_text(table, "param", "name the query parameter: `param = \"page\"`"),
+        false => None,
+    };
+    if let Some(value) = table.get("param").filter(|_| !needs_param) {
+        let message = format!("`param` goes with `cursor` or `page`, not with `{way}`");
+        reader.bad_value(value.span(), message, "not used", "take it away");
+    }
+    match way {
+        "link" if reader.flag(table, "link") => Some(PageBy::Link),
+        "link" => {
+            reader.bad_value(table.span(), "`link = false` leads nowhere", "no way", PAGE_HELP);
+            None
+        }
+        "next" => reader.text(table, "next").map(PageBy::Next),
+        "cursor" => Some(PageBy::Cursor { path: reader.text(table, "cursor")?, param: param? }),
+        _ => {
+            let first = bounded(reader, table, "page", 0, (1, 1_000_000));
+            Some(PageBy::Number { first: i64::try_from(first).unwrap_or(1), param: param? })
         }
     }
+}
+
+fn retry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Retry> {
+    let value = fields.get("retry")?;
+    if matches!(value.get_ref(), DeValue::Integer(_)) {
+        let times = u8::try_from(bounded(reader, fields, "retry", 0, (0, MAX_RETRIES))).unwrap_or(0);
+        return Some(Retry { span: value.span(), times, on: Vec::new(), idempotent: false });
+    }
+    let table = reader.as_table(value, "retry")?;
+    reader.known(&table, &["times", "on", "idempotent"]);
+    if !table.has("times") {
+        reader.missing(&table, "times", "say how often: `times = 2`");
+    }
+    let times = u8::try_from(bounded(reader, &table, "times", 0, (0, MAX_RETRIES))).unwrap_or(0);
+    let on = statuses(reader, &table, "on");
+    let idempotent = reader.flag(&table, "idempotent");
+    Some(Retry { span: table.span(), times, on, idempotent })
 }
 
 impl Call {

@@ -1,7 +1,7 @@
 //! The kinds of names in a rule, and which of them are taken.
 
 /// Names that a call cannot have: they stand for something else in the document.
-pub const RESERVED: [&str; 7] = ["claims", "meta", "request", "secrets", "token", "vars", "this"];
+pub const RESERVED: [&str; 8] = ["claims", "each", "meta", "request", "secrets", "token", "vars", "this"];
 
 /// True for a name of a rule: what may stand in a URL path and in a file name alike.
 pub fn is_rule_name(name: &str) -> bool {

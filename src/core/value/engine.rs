@@ -70,6 +70,17 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// Takes those of a value off again.
+    fn take_off(&mut self, value: &Dynamic) {
+        let mut gone = Sizes::default();
+        gone.add(value);
+        self.elements -= gone.elements;
+        self.members -= gone.members;
+        self.text -= gone.text;
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Engine")
@@ -235,7 +246,7 @@ fn take_away(rhai: &mut rhai::Engine) {
         Ok(to_script(&value))
     });
     rhai.register_fn("to_json", |map: Map| -> Raw<String> {
-        let value = from_script(Dynamic::from_map(map))?.unwrap_or_default();
+        let value = from_script(&Dynamic::from_map(map))?.unwrap_or_default();
         Ok(value.to_string())
     });
     // Rhai's `pad` never ends with an empty padding, and its size check of a list overflows, after
@@ -348,7 +359,7 @@ impl Memory {
                 self.present.push(*root);
                 let value = facts.get(*root).map_or(Dynamic::UNIT, part_to_script);
                 self.sizes.add(&value);
-                self.scope.push_constant_dynamic(name.to_string(), value);
+                self.scope.push_constant_dynamic(&**name, value);
             }
         }
     }
@@ -362,9 +373,13 @@ impl Memory {
         sizes
     }
 
-    /// Takes a part back whose value has changed: the next to ask gets the new one, which hides the old.
-    pub fn forget(&mut self, root: Root) {
-        self.present.retain(|present| *present != root);
+    /// Takes a part back whose value has changed, by its name: the next to ask gets the new one.
+    pub fn forget(&mut self, root: Root, name: &str) {
+        let Some(at) = self.present.iter().position(|present| *present == root) else { return };
+        self.present.remove(at);
+        if let Some(value) = self.scope.remove::<Dynamic>(name) {
+            self.sizes.take_off(&value);
+        }
     }
 }
 
@@ -373,10 +388,11 @@ fn part_to_script(part: Part<'_>) -> Dynamic {
     match part {
         Part::Whole(value) => to_script(value),
         Part::Members(shapes, slots) => {
-            let members = shapes.iter().zip(slots).filter_map(|((name, shape), slot)| {
-                Some((name.as_str().into(), part_to_script(Part::of(shape, slot)?)))
-            });
-            Dynamic::from_map(members.collect())
+            let members = shapes
+                .iter()
+                .zip(slots)
+                .filter_map(|((name, shape), slot)| Some((name, part_to_script(Part::of(shape, slot)?))));
+            map_to_script(members)
         }
     }
 }
@@ -389,10 +405,17 @@ pub fn to_script(value: &Value) -> Dynamic {
         Value::Number(number) => number_to_script(number),
         Value::String(text) => Dynamic::from(ImmutableString::from(text.as_str())),
         Value::Array(items) => Dynamic::from_array(items.iter().map(to_script).collect()),
-        Value::Object(members) => {
-            Dynamic::from_map(members.iter().map(|(name, value)| (name.as_str().into(), to_script(value))).collect())
-        }
+        Value::Object(members) => map_to_script(members.iter().map(|(name, value)| (name, to_script(value)))),
     }
+}
+
+/// Members are put into their map one after another: collecting would sort them first, though they are.
+fn map_to_script<'n>(members: impl Iterator<Item = (&'n String, Dynamic)>) -> Dynamic {
+    let mut map = Map::new();
+    for (name, value) in members {
+        map.insert(name.as_str().into(), value);
+    }
+    Dynamic::from_map(map)
 }
 
 fn number_to_script(number: &Number) -> Dynamic {
@@ -410,16 +433,32 @@ fn number_to_script(number: &Number) -> Dynamic {
 ///
 /// # Errors
 /// What cannot be a value of a claim: functions, ranges, infinite numbers, deep nesting.
-pub fn from_script(value: Dynamic) -> Result<Option<Value>, &'static str> {
+pub fn from_script(value: &Dynamic) -> Result<Option<Value>, &'static str> {
     json(value, 0)
 }
 
-fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
+/// The members of a script's map as JSON, by name.
+///
+/// # Errors
+/// As [`from_script`], and when it is no map.
+pub fn members_from_script(value: &Dynamic) -> Result<Vec<(String, Value)>, &'static str> {
+    let map = value.as_map_ref().map_err(|_| "the script made it something else than a map")?;
+    members(&map, 0).collect()
+}
+
+fn members(map: &Map, depth: usize) -> impl Iterator<Item = Result<(String, Value), &'static str>> {
+    map.iter().map(move |(name, value)| Ok((name.as_str().to_owned(), json(value, depth + 1)?.unwrap_or_default())))
+}
+
+fn json(value: &Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
     if depth > MAX_DEPTH {
         return Err("it is nested too deep");
     }
     if value.is_unit() {
         return Ok(None);
+    }
+    if let Ok(text) = value.as_immutable_string_ref() {
+        return Ok(Some(Value::from(text.as_str())));
     }
     if let Ok(flag) = value.as_bool() {
         return Ok(Some(Value::Bool(flag)));
@@ -431,26 +470,17 @@ fn json(value: Dynamic, depth: usize) -> Result<Option<Value>, &'static str> {
         let number = Number::from_f64(float).ok_or("it is not a finite number")?;
         return Ok(Some(Value::Number(number)));
     }
-    if value.is_string() || value.is_char() {
-        return Ok(Some(Value::String(value.to_string())));
+    if let Ok(c) = value.as_char() {
+        return Ok(Some(Value::String(c.to_string())));
     }
-    let value = match value.try_cast_result::<Array>() {
-        Ok(items) => {
-            let items = items.into_iter().map(|item| json(item, depth + 1).map(Option::unwrap_or_default));
-            return Ok(Some(Value::Array(items.collect::<Result<_, _>>()?)));
-        }
-        Err(value) => value,
-    };
-    let value = match value.try_cast_result::<Map>() {
-        Ok(members) => {
-            let members = members.into_iter().map(|(name, value)| {
-                Ok::<_, &'static str>((name.to_string(), json(value, depth + 1)?.unwrap_or_default()))
-            });
-            return Ok(Some(Value::Object(members.collect::<Result<_, _>>()?)));
-        }
-        Err(value) => value,
-    };
-    let digits = value.try_cast::<Digits>().ok_or("it is neither text, number, boolean, list nor map")?;
+    if let Ok(items) = value.as_array_ref() {
+        let items = items.iter().map(|item| json(item, depth + 1).map(Option::unwrap_or_default));
+        return Ok(Some(Value::Array(items.collect::<Result<_, _>>()?)));
+    }
+    if let Ok(map) = value.as_map_ref() {
+        return Ok(Some(Value::Object(members(&map, depth).collect::<Result<_, _>>()?)));
+    }
+    let digits = value.read_lock::<Digits>().ok_or("it is neither text, number, boolean, list nor map")?;
     digits.0.parse().map(|number| Some(Value::Number(number))).map_err(|_| "it is not a number")
 }
 
@@ -472,7 +502,7 @@ mod tests {
             r#"{"a":[1,"b",{"c":null}]}"#,
         ] {
             let value: Value = serde_json::from_str(text).expect("test data is JSON");
-            let back = from_script(to_script(&value)).expect("it is plain data").expect("it is there");
+            let back = from_script(&to_script(&value)).expect("it is plain data").expect("it is there");
             assert_eq!(back.to_string(), text);
         }
     }
@@ -507,7 +537,7 @@ mod tests {
 
     #[test]
     fn null_is_absent_and_infinity_is_refused() {
-        assert_eq!(from_script(to_script(&Value::Null)), Ok(None));
-        assert!(from_script(Dynamic::from_float(f64::INFINITY)).is_err());
+        assert_eq!(from_script(&to_script(&Value::Null)), Ok(None));
+        assert!(from_script(&Dynamic::from_float(f64::INFINITY)).is_err());
     }
 }

@@ -70,9 +70,9 @@ impl Expression {
         if let Some(root) = known.find(names[0])
             && names.iter().all(|name| crate::core::rule::is_variable_name(name) || name == &names[0])
         {
-            if let (Root::Vars, Some(name)) = (root, names.get(1)) {
-                let at = text.find("vars.").map_or(0, |at| at + "vars.".len());
-                if let Some(problem) = known.unknown_var(spot, at, name) {
+            if let Some(name) = names.get(1) {
+                let at = text.find('.').map_or(0, |at| at + 1);
+                if let Some(problem) = known.unknown_member(root, spot, at, name) {
                     problems.add(problem);
                     return None;
                 }
@@ -152,7 +152,7 @@ impl Program {
             if let Some(ASTNode::Expr(expression)) = path.last() {
                 mention(expression, path, known, &mut mentions);
                 secrets_of(expression, known, &mut secrets, spot, text, problems);
-                unknown_var(expression, known, spot, text, problems);
+                unknown_member(expression, known, spot, text, problems);
             }
             true
         });
@@ -443,11 +443,11 @@ fn secrets_of(
     secrets.get_or_insert_default().insert((*name).into(), value.into());
 }
 
-/// Reports a var that the rule does not have.
-fn unknown_var(expression: &Expr, known: &Known<'_>, spot: &Spot<'_>, text: &str, problems: &mut Problems) {
-    let Some(chain) = chain(expression).filter(|chain| chain.root == "vars") else { return };
-    let Some(name) = chain.members.first() else { return };
-    if let Some(problem) = known.unknown_var(spot, offset(text, chain.first), name) {
+/// Reports a var that the rule does not have, or the `meta` of a call that it does not make.
+fn unknown_member(expression: &Expr, known: &Known<'_>, spot: &Spot<'_>, text: &str, problems: &mut Problems) {
+    let Some(chain) = chain(expression) else { return };
+    let (Some(root), Some(name)) = (known.find(chain.root), chain.members.first()) else { return };
+    if let Some(problem) = known.unknown_member(root, spot, offset(text, chain.first), name) {
         problems.add(problem);
     }
 }

@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 use serde_json::Value;
 
-pub use engine::{Engine, Memory, from_script, to_script};
+pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
 pub use path::{Path, looks_like_path};
 pub use plan::Plan;
@@ -27,6 +27,7 @@ use super::{
 };
 
 /// The names that a rule declares, and what is known of them when it is loaded.
+#[derive(Clone, Copy)]
 pub struct Known<'a> {
     /// The calls, in the order of the rule.
     pub calls: &'a [String],
@@ -38,6 +39,8 @@ pub struct Known<'a> {
     pub secret_names: &'a [String],
     /// What compiles and runs expressions.
     pub engine: &'a Arc<Engine>,
+    /// There is an `each`: a call is being read that is made for every value of a list.
+    pub each: bool,
 }
 
 impl Known<'_> {
@@ -46,22 +49,37 @@ impl Known<'_> {
         match name {
             "vars" => Some(Root::Vars),
             "request" => Some(Root::Request),
+            "meta" => Some(Root::Meta),
+            "each" if self.each => Some(Root::Each),
             _ => self.calls.iter().position(|call| call == name).map(Root::Call),
         }
     }
 
     /// The names of all parts of the document.
     pub fn roots(&self) -> Vec<String> {
-        self.calls.iter().cloned().chain(["vars".into(), "request".into()]).collect()
+        let each = self.each.then_some("each");
+        let others = ["vars", "request", "meta"].into_iter().chain(each);
+        self.calls.iter().cloned().chain(others.map(str::to_owned)).collect()
     }
 
-    /// The problem of a var that the rule does not have; `None` if it has it.
-    pub fn unknown_var(&self, spot: &Spot<'_>, at: usize, name: &str) -> Option<Problem> {
-        let vars = self.vars.as_object().filter(|vars| !vars.contains_key(name))?;
-        let problem = spot.problem(Code::UnknownName, at..at + name.len(), format!("no var is named `{name}`"));
-        let help = match vars.is_empty() {
-            true => format!("declare it in [vars]: `{name} = …`"),
-            false => did_you_mean(name, vars.keys().map(String::as_str)),
+    /// The problem of a first member that a part of the document cannot have: a var that the rule does not declare,
+    /// the `meta` of a call that it does not make. `None` if there may be one.
+    pub fn unknown_member(&self, root: Root, spot: &Spot<'_>, at: usize, name: &str) -> Option<Problem> {
+        let found = at..at + name.len();
+        let problem = |what: &str| spot.problem(Code::UnknownName, found, format!("no {what} is named `{name}`"));
+        let (problem, help) = match root {
+            Root::Vars => {
+                let vars = self.vars.as_object().filter(|vars| !vars.contains_key(name))?;
+                let help = match vars.is_empty() {
+                    true => format!("declare it in [vars]: `{name} = …`"),
+                    false => did_you_mean(name, vars.keys().map(String::as_str)),
+                };
+                (problem("var"), help)
+            }
+            Root::Meta if !self.calls.iter().any(|call| call == name) => {
+                (problem("call"), did_you_mean(name, self.calls.iter().map(String::as_str)))
+            }
+            _ => return None,
         };
         Some(problem.label("unknown name").help(help))
     }
@@ -72,6 +90,8 @@ impl Known<'_> {
             Root::Call(number) => &self.calls[number],
             Root::Vars => "vars",
             Root::Request => "request",
+            Root::Meta => "meta",
+            Root::Each => "each",
         }
     }
 }
@@ -148,7 +168,7 @@ impl Mentions {
     pub fn calls(&self) -> impl Iterator<Item = usize> {
         self.paths.iter().filter_map(|(root, _)| match root {
             Root::Call(number) => Some(*number),
-            Root::Vars | Root::Request => None,
+            Root::Vars | Root::Request | Root::Meta | Root::Each => None,
         })
     }
 }

@@ -101,10 +101,11 @@ impl Path {
             }
         };
         let root = root(spot, text, &query, known, problems)?;
-        if let (Root::Vars, Some(name)) = (root, query.segments.get(1).and_then(member)) {
-            let after = text.find("vars").map_or(0, |at| at + "vars".len());
+        if let Some(name) = query.segments.get(1).and_then(member) {
+            let first = known.name(root);
+            let after = text.find(first).map_or(0, |at| at + first.len());
             let at = text[after..].find(name).map_or(after, |at| after + at);
-            if let Some(problem) = known.unknown_var(spot, at, name) {
+            if let Some(problem) = known.unknown_member(root, spot, at, name) {
                 problems.add(problem);
                 return None;
             }

@@ -133,7 +133,7 @@ impl Plan {
             Origin::Expression(Expression::Program(program)) => {
                 let value = program.run(facts, memory, None)?;
                 let unfit = |why| Failure::Unfit { place: "a claim", why };
-                from_script(value)
+                from_script(&value)
                     .map_err(unfit)?
                     .map(|value| Taken { value: Cow::Owned(value), from: self.expression_text() })
             }

@@ -189,7 +189,7 @@ impl Template {
                 Piece::Program(program, escape, _) => {
                     let value = program.run(facts, memory, credentials.map(|credentials| credentials.token))?;
                     let unfit = |why| Failure::Unfit { place: "a text", why };
-                    match from_script(value).map_err(unfit)? {
+                    match from_script(&value).map_err(unfit)? {
                         Some(value) => whole.push_str(&escape(&as_text(&value)?)?),
                         None => return Ok(None),
                     }

@@ -17,7 +17,7 @@ use crate::core::{
     calls::{
         Round,
         compile::{Compiler, USER_AGENT, unfit},
-        retry_after,
+        retry::retry_after,
     },
     host::Host,
     identity::Identity,
