@@ -55,7 +55,9 @@ pub fn compile(
 pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, problems: &mut Problems) {
     for (call, compiled) in calls.iter().zip(&plan.calls) {
         let (Some(decode), Shape::Members(members)) = (&call.decode, &compiled.shape) else { continue };
-        if let Some((member, _)) = members.first().filter(|_| compiled.decoder.gives_text()) {
+        if let Some((member, _)) =
+            members.first().filter(|_| compiled.decoder.gives_text() && compiled.is_one_request())
+        {
             let name = &call.name.name;
             let message = format!("`{name}` is a text, but the rule reads its member `{member}`");
             problems.add(
