@@ -129,7 +129,12 @@ fn a_thousand_first_requests_make_one_token_request() {
         }
     });
     let rules = ours("", "");
-    let gateway = setup(&rules, &upstream).with(|settings| settings.upstream.roots = Some(authority.file())).start();
+    let setup = setup(&rules, &upstream).with(|settings| {
+        settings.upstream.roots = Some(authority.file());
+        // The machine may be busy with other tests.
+        settings.deadline = claimsmith::config::Span(std::time::Duration::from_secs(60));
+    });
+    let gateway = setup.start();
     let answers = block_on(async {
         // Over HTTP/2, as a process may not have so many sockets.
         let clients: Vec<_> = (0..CONNECTIONS)

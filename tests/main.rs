@@ -13,6 +13,8 @@ mod support;
 
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
+// Rules on recorded answers, by the command for it.
+mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
 // Tokens and certificates of our own.

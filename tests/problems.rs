@@ -22,7 +22,7 @@ impl Host for World {
         Err(FetchError::Connect("nothing is sent while a rule is loaded".into()))
     }
 
-    fn secret(&self, source: &SecretSource) -> Result<Secret, String> {
+    fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
         match source {
             SecretSource::Env(name) | SecretSource::File(name) if name.ends_with("MISSING") => {
                 Err(format!("there is no {name}"))

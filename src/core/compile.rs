@@ -175,7 +175,7 @@ fn resolve<H: Host>(rule: &Rule, host: &H, problems: &mut Problems) -> BTreeMap<
     let mut secrets = BTreeMap::new();
     for (key, source) in &rule.secrets {
         let Some(source) = source else { continue };
-        match host.secret(source) {
+        match host.secret(&key.name, source) {
             Ok(secret) => {
                 secrets.insert(key.name.clone(), secret);
             }

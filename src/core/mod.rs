@@ -36,8 +36,12 @@ mod audit;
 mod compile;
 mod evaluate;
 
+// A rule on recorded answers.
+mod case;
+
 pub use self::{
     calls::Summary,
+    case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate},
     host::{Host, SecretSource},

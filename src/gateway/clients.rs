@@ -156,3 +156,23 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_clients_are_kept_than_there_may_be_identities() {
+        let clients = Clients::new(&Settings::default()).expect("clients can be made");
+        for number in 0..MAX_IDENTITIES {
+            let name = Key::new("another", &[&number.to_string()]);
+            clients.others.lock().expect("nobody else has it").insert(name, clients.plain.clone());
+        }
+        let own = rcgen::generate_simple_self_signed(["claimsmith".to_owned()]).expect("a certificate can be made");
+        let identity = Identity::new(own.cert.pem(), own.signing_key.serialize_pem());
+        for _ in 0..2 {
+            clients.of(&identity).expect("a client can be made");
+            assert_eq!(clients.others.lock().expect("nobody else has it").len(), 1);
+        }
+    }
+}

@@ -153,7 +153,7 @@ impl Host for Upstream {
         }
     }
 
-    fn secret(&self, source: &SecretSource) -> Result<Secret, String> {
+    fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
         match (&self.secrets, source) {
             (Secrets::Placeholders, _) => Ok(Secret::new("placeholder")),
             (Secrets::Given(values), SecretSource::Env(name)) if values.contains_key(name) => Ok(values[name].clone()),
