@@ -114,14 +114,8 @@ impl Compiler<'_> {
                 form.append_pair("client_id", &id);
             }
         }
-        let body = form.finish();
-        let proof = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (certificate, key) = identity.as_ref().map_or(("", ""), |own| (own.certificate(), own.key()));
-        let parts = [url.as_str(), proof, &body, certificate, key];
-        let (key, exchanged) = (Key::new("own token", &parts), Key::new("own token exchanged", &parts));
-        let body = Bytes::from(body);
-        let request = Outgoing { method: Method::POST, url, headers, body, timeout, identity };
-        Some(OwnToken { request, key, exchanged })
+        let body = Bytes::from(form.finish());
+        Some(OwnToken::new(Outgoing { method: Method::POST, url, headers, body, timeout, identity }))
     }
 
     fn token_url(&mut self, text: &Text) -> Option<Url> {
@@ -149,6 +143,16 @@ fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
 }
 
 impl OwnToken {
+    /// Kept under a name of everything that is sent and shown for it.
+    fn new(request: Outgoing) -> Self {
+        let proof = request.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let body = String::from_utf8_lossy(&request.body);
+        let (certificate, key) = request.identity.as_ref().map_or(("", ""), |own| (own.certificate(), own.key()));
+        let parts = [request.url.as_str(), proof.unwrap_or_default(), &body, certificate, key];
+        let (key, exchanged) = (Key::new("own token", &parts), Key::new("own token exchanged", &parts));
+        OwnToken { request, key, exchanged }
+    }
+
     /// Where it comes from.
     pub(in crate::core::calls) fn endpoint(&self) -> &Url {
         &self.request.url
