@@ -117,6 +117,41 @@ fn what_else_is_not_as_the_case_says_fails_it() {
 }
 
 #[test]
+fn a_token_of_our_own_is_one_answer_however_many_calls_want_it() {
+    let auth = "auth = { client_credentials = { token_url = \"https://api.acme.example/token\", client_id = \"us\", \
+        client_secret = \"${secrets.key}\" }, mtls = { certificate = \"${secrets.key}\", key = \"${secrets.key}\" } }";
+    let rule = format!(
+        "[secrets]\nkey = {{ env = \"ACME_KEY\" }}\n[call.user]\nurl = \"https://api.acme.example/me\"\n{auth}\n\
+         [call.more]\nurl = \"https://api.acme.example/more\"\n{auth}\n[claims]\nsub = \"$.user.id\"\n"
+    );
+    let cases = r#"
+[[case]]
+name    = "one"
+secrets = { key = "k3y" }
+claims  = { sub = "1" }
+
+[[case.answer]]
+method = "POST"
+url    = "https://api.acme.example/token"
+expect = { headers = { authorization = "Basic dXM6azN5" }, form = { grant_type = "client_credentials" } }
+json   = '{"access_token": "own", "token_type": "Bearer"}'
+
+[[case.answer]]
+url    = "https://api.acme.example/me"
+expect = { headers = { authorization = "Bearer own" } }
+json   = '{"id": 1}'
+
+[[case.answer]]
+url    = "https://api.acme.example/more"
+expect = { headers = { authorization = "Bearer own" } }
+json   = '{}'
+"#;
+    let rules = folder(&[("acme.toml", &rule), ("acme.test.toml", cases)]);
+    let ran = run(claimsmith(&["test", rules.path().to_str().expect("paths of tests are UTF-8")]));
+    assert_eq!((ran.code, &*ran.out), (Some(0), "1 rule: 1 case passed, 0 failed\n"), "{}", ran.err);
+}
+
+#[test]
 fn failures_of_the_provider_can_be_recorded() {
     let without = |reply: &str, expected: &str| {
         let cases = case(expected, "");

@@ -17,6 +17,8 @@ mod calls;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// Tokens and certificates of our own.
+mod credentials;
 // Formats and charsets of answers.
 mod decode;
 // The failure table, whole.
@@ -37,5 +39,7 @@ mod protocol;
 mod providers;
 // Scripts that try to run away.
 mod scripts;
+// Whose token passes, and whose answer.
+mod tokens;
 // From the document to the claims, digit for digit.
 mod values;

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use claimsmith::core::{
     Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
+    identity::{Half, Identity},
     problem::{Code, Problem, Severity, Source, Style, as_json, as_text},
     store::{Entry, Key},
 };
@@ -27,6 +28,14 @@ impl Host for World {
                 Err(format!("there is no {name}"))
             }
             _ => Ok(Secret::new("k3y")),
+        }
+    }
+
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)> {
+        match (identity.certificate(), identity.key()) {
+            ("k3y", _) => Err((Half::Certificate, "it holds no certificate".into())),
+            (_, "k3y") => Err((Half::Key, "it holds no private key".into())),
+            _ => Ok(()),
         }
     }
 

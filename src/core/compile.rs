@@ -101,7 +101,7 @@ impl Compiler {
             token: token_claims(rule, &calls, problems),
         };
         let token = token::compile(rule, &known, problems);
-        let calls = calls::compile(rule, &known, problems);
+        let calls = calls::compile(rule, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let claims = claims::compile(rule, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    identity::{Half, Identity},
     message::{Answer, FetchError, Outgoing, Secret},
     store::{Entry, Key},
 };
@@ -35,6 +36,12 @@ pub trait Host {
     /// # Errors
     /// A sentence that says what is missing, without any value.
     fn secret(&self, name: &str, source: &SecretSource) -> Result<Secret, String>;
+
+    /// Whether connections can be made with an identity. Called when a rule is loaded.
+    ///
+    /// # Errors
+    /// Which half is wrong, and a sentence that says why, without any of it.
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)>;
 
     /// The text of a script file that stands beside the rules. Called when a rule is loaded.
     ///

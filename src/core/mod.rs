@@ -20,9 +20,11 @@ mod response;
 mod denial;
 mod facts;
 mod host;
+pub mod identity;
 pub mod jose;
 mod message;
 pub mod problem;
+mod secret;
 pub mod store;
 mod trace;
 

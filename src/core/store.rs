@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use super::{jose::KeySet, message::Secret};
+use super::{jose::KeySet, secret::Secret};
 
 /// Names an entry by everything that went into it, without saying any of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,8 @@ pub enum Stored {
         /// When they came.
         fetched: Duration,
     },
+    /// Something was done, and is not to be done again for a while.
+    Done,
 }
 
 impl Key {

@@ -5,6 +5,7 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod clients;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;

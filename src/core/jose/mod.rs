@@ -95,7 +95,12 @@ struct Header {
 
 impl Header {
     fn read(part: &str) -> Result<Header, Failure> {
-        let header: Header = serde_json::from_slice(&decode(part)?).map_err(|_| Failure::Malformed)?;
+        let json = decode(part)?;
+        // Of a list, serde would take the first item for the first member.
+        if !json.starts_with(b"{") {
+            return Err(Failure::Malformed);
+        }
+        let header: Header = serde_json::from_slice(&json).map_err(|_| Failure::Malformed)?;
         match (&header.crit, header.b64, &header.zip) {
             (None, None | Some(true), None) => Ok(header),
             _ => Err(Failure::Extension),

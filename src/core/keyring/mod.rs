@@ -12,7 +12,7 @@ pub use self::verifier::Verifier;
 use super::{
     host::Host,
     jose::{self, Expectation, KeySet},
-    message::{Answer, FetchError, Outgoing},
+    message::{Answer, Outgoing},
     store::{Entry, Key, Stored},
 };
 
@@ -82,7 +82,7 @@ impl Keyring {
                     Stored::KeySet { keys, .. } => {
                         jose::verify(token, &keys, expectation, H::now()).map_err(Failure::Token)
                     }
-                    Stored::AccessToken(_) => Err(Failure::Keys("it is gone".into())),
+                    Stored::AccessToken(_) | Stored::Done => Err(Failure::Keys("it is gone".into())),
                 }
             }
             result => result.map_err(Failure::Token),
@@ -103,24 +103,21 @@ async fn fetch<H: Host>(url: &Url, host: &H) -> Result<Entry, Failure> {
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
     let user_agent = concat!("claimsmith/", env!("CARGO_PKG_VERSION"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(user_agent));
-    let outgoing =
-        Outgoing { method: Method::GET, url: url.clone(), headers, body: bytes::Bytes::new(), timeout: Some(TIMEOUT) };
-    let answer = host.fetch(outgoing).await.map_err(|error| Failure::Keys(words(&error)))?;
+    let outgoing = Outgoing {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: bytes::Bytes::new(),
+        timeout: Some(TIMEOUT),
+        identity: None,
+    };
+    let answer = host.fetch(outgoing).await.map_err(|error| Failure::Keys(error.words()))?;
     if !answer.status.is_success() {
         return Err(Failure::Keys(format!("its address answers {}", answer.status.as_u16())));
     }
     let keys = KeySet::parse(&answer.body).map_err(|why| Failure::Keys(why.into()))?;
     let value = Stored::KeySet { keys: Arc::new(keys), fetched: H::now() };
     Ok(Entry { value, lifetime: lifetime(&answer) })
-}
-
-fn words(error: &FetchError) -> String {
-    match error {
-        FetchError::Timeout => "no answer in time".into(),
-        FetchError::Connect(why) => format!("no connection: {why}"),
-        FetchError::TooLarge(limit) => format!("it has more than {limit} bytes"),
-        FetchError::Broken(why) => format!("the answer broke off: {why}"),
-    }
 }
 
 /// `max-age` of `Cache-Control` (RFC 9111, section 5.2.2.1), within bounds.
@@ -131,4 +128,162 @@ fn lifetime(answer: &Answer) -> Duration {
         name.trim().eq_ignore_ascii_case("max-age").then(|| value.trim().trim_matches('"').parse().ok())?
     });
     age.map_or(LIFETIME, |seconds| Duration::from_secs(seconds).clamp(SHORTEST, LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        collections::HashMap,
+    };
+
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+    use bytes::Bytes;
+    use ed25519_dalek::{Signer, SigningKey};
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::{
+        FetchError, Secret, SecretSource,
+        identity::{Half, Identity},
+        jose::Algorithm,
+    };
+
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(1000) };
+    }
+
+    /// An issuer whose keys rotate.
+    #[derive(Default)]
+    struct Issuer {
+        keys: RefCell<Vec<u8>>,
+        down: Cell<bool>,
+        fetched: Cell<u32>,
+        store: RefCell<HashMap<Key, Entry>>,
+    }
+
+    impl Host for Issuer {
+        async fn fetch(&self, _: Outgoing) -> Result<Answer, FetchError> {
+            self.fetched.set(self.fetched.get() + 1);
+            if self.down.get() {
+                return Err(FetchError::Timeout);
+            }
+            let jwk = |seed: &u8| {
+                let x = BASE64.encode(SigningKey::from_bytes(&[*seed; 32]).verifying_key().to_bytes());
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": format!("k{seed}"), "x": x })
+            };
+            let keys: Vec<_> = self.keys.borrow().iter().map(jwk).collect();
+            let body = Bytes::from(json!({ "keys": keys }).to_string());
+            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+        }
+
+        fn secret(&self, _: &str, _: &SecretSource) -> Result<Secret, String> {
+            Err("there is none".into())
+        }
+
+        fn script(&self, _: &str) -> Result<String, String> {
+            Err("there is none".into())
+        }
+
+        fn check(&self, _: &Identity) -> Result<(), (Half, String)> {
+            Ok(())
+        }
+
+        async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+        where
+            E: Clone + Send + Sync + 'static,
+        {
+            if let Some(entry) = self.store.borrow().get(key) {
+                return Ok(entry.clone());
+            }
+            let entry = make.await?;
+            self.store.borrow_mut().insert(*key, entry.clone());
+            Ok(entry)
+        }
+
+        async fn forget(&self, key: &Key, _: &Entry) {
+            self.store.borrow_mut().remove(key);
+        }
+
+        async fn pause(&self, _: Duration) {}
+
+        fn clock() -> Duration {
+            Duration::ZERO
+        }
+
+        fn now() -> Duration {
+            Duration::from_secs(NOW.get())
+        }
+    }
+
+    fn token(seed: u8) -> String {
+        let part = |value: Value| BASE64.encode(value.to_string());
+        let signed = format!(
+            "{}.{}",
+            part(json!({ "alg": "EdDSA", "kid": format!("k{seed}") })),
+            part(json!({ "iss": "i", "aud": "a", "exp": 1_000_000 }))
+        );
+        let signature = SigningKey::from_bytes(&[seed; 32]).sign(signed.as_bytes());
+        format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
+    }
+
+    fn expectation() -> Expectation {
+        Expectation {
+            algorithms: Algorithm::asymmetric(),
+            issuer: Some("i".into()),
+            audience: vec!["a".into()],
+            kind: None,
+            expires: true,
+            leeway: Duration::ZERO,
+            claims: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_rotate_and_nobody_can_make_us_fetch_them_more_often() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let expectation = expectation();
+        let tokens: HashMap<u8, String> = [1, 2, 99].into_iter().map(|seed| (seed, token(seed))).collect();
+        let verify = async |seed: u8| keyring.verify(&tokens[&seed], &expectation, &issuer).await.map(drop);
+        let unknown = Err(Failure::Token(jose::Failure::UnknownKey));
+        assert_eq!(verify(1).await, Ok(()));
+        *issuer.keys.borrow_mut() = vec![1, 2];
+        for _ in 0..1000 {
+            assert_eq!(verify(2).await, unknown, "the set is fresh");
+        }
+        assert_eq!(issuer.fetched.get(), 1);
+        NOW.set(1030);
+        assert_eq!(verify(2).await, Ok(()), "the new key is found once it may be looked for");
+        for _ in 0..1000 {
+            assert_eq!(verify(99).await, unknown);
+        }
+        assert_eq!(issuer.fetched.get(), 2);
+        NOW.set(1060);
+        issuer.down.set(true);
+        for _ in 0..1000 {
+            assert_eq!(verify(99).await, unknown);
+        }
+        assert_eq!(verify(1).await, Ok(()), "the old set still serves");
+        assert_eq!(issuer.fetched.get(), 3);
+    }
+
+    #[test]
+    fn a_set_lives_as_long_as_its_answer_says_within_bounds() {
+        for (said, expected) in [
+            (None, 600),
+            (Some("max-age=300"), 300),
+            (Some("public, max-age=3600, must-revalidate"), 3600),
+            (Some("max-age=0"), 60),
+            (Some("max-age=31536000"), 86_400),
+            (Some("no-cache"), 600),
+            (Some("max-age=x"), 600),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(said.map(|said| (header::CACHE_CONTROL, HeaderValue::from_static(said))));
+            let answer = Answer { status: StatusCode::OK, headers, body: Bytes::new() };
+            assert_eq!(lifetime(&answer).as_secs(), expected, "{said:?}");
+        }
+    }
 }

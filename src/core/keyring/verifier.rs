@@ -112,11 +112,13 @@ impl Compiler<'_> {
                 Some(Keyring::Own(Arc::new(KeySet::symmetric(value.as_bytes()))))
             }
             (None, None) if jwt.decrypt.is_some() => None,
-            (both, _) => {
-                let message = match both {
-                    Some(_) => "`jwks` and `secret` exclude each other",
-                    None => "it is not said what the signature is verified with",
-                };
+            (Some(_), Some(secret)) => {
+                let help = "keep one: an issuer has either a key set or a secret that we share";
+                self.bad(secret, "`jwks` and `secret` exclude each other", "both are set here", help);
+                None
+            }
+            (None, None) => {
+                let message = "it is not said what the signature is verified with";
                 self.incomplete(jwt, message, "name the issuer's key set: `jwks = \"https://issuer/jwks\"`");
                 None
             }

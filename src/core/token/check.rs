@@ -144,7 +144,7 @@ fn introspection(
     let user_agent = concat!("claimsmith/", env!("CARGO_PKG_VERSION"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(user_agent));
     headers.insert(header::AUTHORIZATION, authorization?);
-    let request = Outgoing { method: Method::POST, url, headers, body: Bytes::new(), timeout: None };
+    let request = Outgoing { method: Method::POST, url, headers, body: Bytes::new(), timeout: None, identity: None };
     let expectation = Expectation {
         algorithms: Vec::new(),
         issuer: None,
@@ -186,8 +186,7 @@ impl Introspection {
         let unreachable = |why: &str| Unverified::Unreachable(format!("the introspection endpoint: {why}"));
         let answer = host.fetch(request).await.map_err(|error| match error {
             FetchError::Timeout => Unverified::Timeout,
-            FetchError::Connect(why) | FetchError::Broken(why) => unreachable(&why),
-            FetchError::TooLarge(_) => unreachable("its answer is too large"),
+            other => unreachable(&other.words()),
         })?;
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Unverified::OurCredentials(answer.status)),

@@ -175,6 +175,8 @@ fn is_bound(token: &str) -> bool {
     BASE64_URL_SAFE_NO_PAD
         .decode(payload)
         .ok()
+        // Of a list, serde would take the first item for the first member.
+        .filter(|json| json.trim_ascii_start().starts_with(b"{"))
         .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
         .is_some_and(|claims| claims.cnf.is_some())
 }
