@@ -14,6 +14,8 @@ mod claims;
 
 mod script;
 
+mod receiver;
+
 mod response;
 
 // The words that the steps share.
@@ -37,9 +39,10 @@ mod evaluate;
 pub use self::{
     calls::Summary,
     compile::{CompiledRule, Compiler},
-    evaluate::{Outcome, Reception, answer, evaluate},
+    evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    receiver::{Contract, Errors, Standing, Trust, Verdict, all as contracts},
     response::{Blame, Failure},
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},
