@@ -188,7 +188,7 @@ fn contract(name: &'static str, text: &str) -> Result<Contract, String> {
         name,
         title: file.title,
         trust: file.trust,
-        waits: waits.map(|waits| waits.unsigned_abs()),
+        waits: waits.map(jiff::SignedDuration::unsigned_abs),
         errors: file.errors,
         absent: file.absent,
         empty_text: file.empty_text,
