@@ -33,6 +33,8 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What each receiver insists on, kept.
+mod receivers;
 // Scripts that try to run away.
 mod scripts;
 // From the document to the claims, digit for digit.

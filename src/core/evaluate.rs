@@ -121,9 +121,11 @@ fn describe(rule: &CompiledRule, request: &Request) -> Value {
     json!({ "method": request.method().as_str(), "rule": rule.name(), "headers": headers, "query": query })
 }
 
-/// A failure as the receiver of the rule's answers is told of it.
+/// A failure as the receiver of the rule's answers is told of it. Without a rule it is not known who that is, and
+/// may be one that takes a body for a profile: a mistyped address must not log anybody in.
 pub fn refuse(rule: Option<&CompiledRule>, failure: Failure, request_id: &str) -> Outcome {
-    let errors = rule.and_then(CompiledRule::contract).map_or(Errors::default(), receiver::Contract::errors);
+    let of_rule = |rule: &CompiledRule| rule.contract().map_or(Errors::Json, receiver::Contract::errors);
+    let errors = rule.map_or(Errors::Empty, of_rule);
     Outcome { response: failure.response(request_id, errors), failure: Some(failure), calls: Summary::default() }
 }
 

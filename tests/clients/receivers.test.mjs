@@ -201,6 +201,10 @@ describe('receivers', SUITE, () => {
     });
   }
 
+  test('Auth.js refuses an address that has no rule', async () => {
+    assert.equal(await logInWithAuthjs(gateway.url('mistyped')), undefined);
+  });
+
   test('Better Auth logs in with our claims', async () => {
     const { user, id } = await logInWithBetterAuth(gateway.url('better-auth'));
     assert.deepEqual(user, { name: ACCOUNT.name, email: ACCOUNT.email, emailVerified: true });

@@ -141,6 +141,11 @@ impl Contract {
         self.waits.map(|waits| waits / 10 * 9)
     }
 
+    /// The claims that it takes for the user, in the order in which it looks; none if that is set there.
+    pub fn identifies(&self) -> &[String] {
+        &self.identifies
+    }
+
     /// What stands in the body of an error.
     pub fn errors(&self) -> Errors {
         self.errors
@@ -161,7 +166,7 @@ impl Contract {
         for (name, value) in claims.into_iter().filter(|(_, value)| !value.is_null()) {
             present.push(name);
             verdicts.push(match self.look(name, value) {
-                Some((standing, words)) => verdict(name, standing, words),
+                Some((standing, words)) => verdict(name, standing, words.into_owned()),
                 None => verdict(name, Standing::Ok, self.reads(name)),
             });
         }
@@ -184,8 +189,8 @@ impl Contract {
     }
 
     /// What is wrong with a claim; `None` if nothing is.
-    fn look(&self, name: &str, value: &Value) -> Option<(Standing, String)> {
-        let fail = |words: String| Some((Standing::Fail, words));
+    fn look(&self, name: &str, value: &Value) -> Option<(Standing, Cow<'_, str>)> {
+        let fail = |words: String| Some((Standing::Fail, Cow::Owned(words)));
         let empty = matches!(value, Value::String(text) if text.is_empty());
         let term = self.term(name);
         if let Some(term) = term {
@@ -208,13 +213,13 @@ impl Contract {
             _ => {}
         }
         match &self.drops {
-            Some(why) if is_falsy(value) => return Some((Standing::Warn, why.clone())),
+            Some(why) if is_falsy(value) => return Some((Standing::Warn, Cow::Borrowed(why))),
             _ => {}
         }
         match &self.others {
-            Others::Unread(why) if term.is_none() => Some((Standing::Warn, why.clone())),
+            Others::Unread(why) if term.is_none() => Some((Standing::Warn, Cow::Borrowed(why))),
             Others::Kind(kind, why) if term.is_none() && !kind.holds(value) => {
-                Some((Standing::Warn, format!("it is not {}: {why}", kind.words())))
+                Some((Standing::Warn, format!("it is not {}: {why}", kind.words()).into()))
             }
             _ => None,
         }
@@ -231,11 +236,12 @@ impl Contract {
 }
 
 impl Term {
-    fn look(&self, value: &Value) -> Option<(Standing, String)> {
-        let fail = |what: &str| Some((Standing::Fail, format!("it is {what}: {}", self.otherwise)));
+    fn look(&self, value: &Value) -> Option<(Standing, Cow<'_, str>)> {
+        let words = |what: &str, why: &str| Cow::Owned(format!("it is {what}: {why}"));
+        let fail = |what: &str| Some((Standing::Fail, words(what, &self.otherwise)));
         if !self.kind.holds(value) && !self.also.iter().any(|kind| kind.holds(value)) {
             return match self.doubtful.iter().find(|(kind, _)| kind.holds(value)) {
-                Some((kind, why)) => Some((Standing::Warn, format!("it is {}: {why}", kind.words()))),
+                Some((kind, why)) => Some((Standing::Warn, words(kind.words(), why))),
                 None => fail(&format!("not {}", self.reads())),
             };
         }
@@ -312,7 +318,7 @@ impl Plan {
         }
         for (name, value) in &*claims {
             if let Some((Standing::Fail, words)) = self.contract.look(name, value) {
-                return Err(self.fail(name, words));
+                return Err(self.fail(name, words.into_owned()));
             }
         }
         let is_there = |name: &str| claims.iter().any(|(known, _)| known == name);
