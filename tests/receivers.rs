@@ -148,12 +148,12 @@ fn every_contract_accepts_what_it_should_and_says_what_a_breach_does() {
         let contract = Contract::find(receiver).expect("there is such a contract");
         let claims: Value = serde_json::from_str(claims).expect("test data is JSON");
         let claims = claims.as_object().expect("claims are an object");
-        let verdicts = contract.judge(claims.iter().map(|(name, value)| (&**name, value)));
-        assert!(verdicts.iter().all(|verdict| !verdict.words.is_empty()));
-        let found: Vec<_> = verdicts.iter().filter(|verdict| verdict.standing != Read).collect();
+        let judgements = contract.judge(claims.iter().map(|(name, value)| (&**name, value)));
+        assert!(judgements.iter().all(|judgement| !judgement.words.is_empty()));
+        let found: Vec<_> = judgements.iter().filter(|judgement| judgement.standing != Read).collect();
         let as_expected = found.len() == expected.len()
             && expected.iter().all(|(claim, standing, part)| {
-                let same = |verdict: &&&claimsmith::core::Verdict| verdict.claim == *claim;
+                let same = |judgement: &&&claimsmith::core::Judgement| judgement.claim == *claim;
                 found.iter().find(same).is_some_and(|v| v.standing == *standing && v.words.contains(part))
             });
         if !as_expected {
@@ -179,8 +179,8 @@ fn a_null_is_absent_for_whoever_judges() {
     let contract = Contract::find("freshworks").expect("there is such a contract");
     let null = json!({ "sub": "1", "email": null });
     let claims = null.as_object().expect("it is an object");
-    let verdicts = contract.judge(claims.iter().map(|(name, value)| (&**name, value)));
-    let standings: Vec<_> = verdicts.iter().map(|verdict| (&*verdict.claim, verdict.standing)).collect();
+    let judgements = contract.judge(claims.iter().map(|(name, value)| (&**name, value)));
+    let standings: Vec<_> = judgements.iter().map(|judgement| (&*judgement.claim, judgement.standing)).collect();
     assert_eq!(standings, [("sub", Read), ("email", Fail)]);
 }
 

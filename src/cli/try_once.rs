@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal, Read},
     path::PathBuf,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -47,8 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let outcome =
         runtime.block_on(async { tokio::time::timeout(rule.deadline(settings.deadline.0), evaluation).await });
     if let Some(trace) = &trace {
-        let shown = |step: &&Step| arguments.trace || matches!(step, Step::Verdict { .. });
-        trace.steps().iter().filter(shown).for_each(show);
+        let shown = |step: &&Step| arguments.trace || matches!(step, Step::Judgement { .. });
+        trace.steps().iter().filter(shown).for_each(|step| output::remark(&output::step(step)));
     }
     let Ok(outcome) = outcome else {
         output::complain("the deadline was spent before the answer was there");
@@ -99,26 +98,4 @@ fn request(rule: &str) -> Result<Request, String> {
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Bytes::new())
         .map_err(|_| "the token has characters that no header can hold".into())
-}
-
-fn show(step: &Step) {
-    match step {
-        Step::Call { name, request, result, time } => {
-            let time = time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
-            output::remark(&format!("call {name}: {result}{time}"));
-            request.iter().for_each(|line| output::remark(&format!("    {line}")));
-        }
-        Step::Claim { name, value, from } => match value {
-            Some(value) => output::remark(&format!("claim {name} = {value}  (from {from})")),
-            None => output::remark(&format!("claim {name} is absent")),
-        },
-        Step::Verdict { receiver, claim, standing, words } => {
-            output::remark(&format!("receiver {receiver}: {standing:<4} {claim}: {words}"));
-        }
-        Step::Note(words) => output::remark(words),
-    }
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.1}", time.as_secs_f64() * 1000.0)
 }

@@ -110,7 +110,7 @@ impl Compiler {
             engine: &self.engine,
             each: false,
         };
-        let calls = calls::compile(&rule.source, &rule.calls, &known, problems);
+        let calls = calls::compile(&rule.source, &rule.calls, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let contract = receiver::find(rule, problems);
         let kinds = contract.map(|contract| contract.kinds(rule.subject_name())).unwrap_or_default();
@@ -193,7 +193,7 @@ fn resolve<H: Host>(rule: &Rule, host: &H, problems: &mut Problems) -> BTreeMap<
     let mut secrets = BTreeMap::new();
     for (key, source) in &rule.secrets {
         let Some(source) = source else { continue };
-        match host.secret(source) {
+        match host.secret(&key.name, source) {
             Ok(secret) => {
                 secrets.insert(key.name.clone(), secret);
             }

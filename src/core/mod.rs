@@ -22,8 +22,10 @@ mod response;
 mod denial;
 mod facts;
 mod host;
+pub mod identity;
 mod message;
 pub mod problem;
+mod secret;
 pub mod store;
 mod trace;
 
@@ -36,13 +38,17 @@ mod audit;
 mod compile;
 mod evaluate;
 
+// A rule on recorded answers.
+mod case;
+
 pub use self::{
     calls::Summary,
+    case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
-    receiver::{Contract, Errors, Standing, Trust, Verdict, all as contracts},
+    receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},

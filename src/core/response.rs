@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, Serializer};
 
 use super::{
-    calls::{self, Cause},
+    calls::{self, Cause, TokenFault},
     claims::{self, Claims},
     denial::Denial,
     message::{FetchError, Response},
@@ -129,8 +129,13 @@ impl Failure {
         match self {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
-                Cause::OurCredentials(_) | Cause::Incomplete(_) | Cause::Value(_) => Blame::Us,
+                Cause::OurCredentials(_)
+                | Cause::OwnToken(TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_)))
+                | Cause::Fetch(FetchError::Refused(_))
+                | Cause::Incomplete(_)
+                | Cause::Value(_) => Blame::Us,
                 Cause::RateLimited(_)
+                | Cause::OwnToken(_)
                 | Cause::Status(_)
                 | Cause::Fetch(_)
                 | Cause::Body(_)
@@ -210,14 +215,15 @@ impl Cause {
             Cause::Unauthorized => denied(Denial::InvalidToken, Denial::InvalidToken.reason()),
             Cause::Forbidden => denied(Denial::InsufficientScope, Denial::InsufficientScope.reason()),
             Cause::Denied(denial, reason) => denied(*denial, reason),
-            Cause::RateLimited(seconds) => Outward {
+            Cause::RateLimited(seconds) | Cause::OwnToken(TokenFault::RateLimited(seconds)) => Outward {
                 retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
                 ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the provider limits the rate of requests")
             },
-            Cause::Fetch(FetchError::Timeout) => {
+            Cause::Fetch(FetchError::Timeout) | Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) => {
                 plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
             }
             Cause::OurCredentials(_)
+            | Cause::OwnToken(_)
             | Cause::Status(_)
             | Cause::Fetch(_)
             | Cause::Body(_)

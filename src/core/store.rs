@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use super::message::Secret;
+use super::secret::Secret;
 
 /// Names an entry by everything that went into it, without saying any of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub struct Entry {
 pub enum Stored {
     /// An access token of our own, from a token endpoint (RFC 6749, section 4.4).
     AccessToken(Secret),
+    /// Something was done, and is not to be done again for a while.
+    Done,
 }
 
 impl Key {

@@ -32,7 +32,7 @@ pub enum Step {
         from: String,
     },
     /// What the rule's receiver would make of a claim.
-    Verdict {
+    Judgement {
         /// The name of the receiver.
         receiver: &'static str,
         /// The claim.

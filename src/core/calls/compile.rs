@@ -4,7 +4,6 @@ mod lists;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
@@ -17,20 +16,26 @@ use super::{
 };
 use crate::core::{
     facts::{Root, Shape},
+    identity::{Half, Identity},
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, Auth, FailWhen, Key, Text, TokenPlace},
-    token::credentials,
+    rule::{self, FailWhen, Key, Text, TokenPlace},
     value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
 };
 
 /// Compiles the calls of a rule. `None` if there was a problem.
-pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
+pub fn compile(
+    source: &Arc<Source>,
+    calls: &[rule::Call],
+    known: &Known<'_>,
+    check: &Check<'_>,
+    problems: &mut Problems,
+) -> Option<Plan> {
     let mut compiled = Vec::with_capacity(calls.len());
     let mut all = Mentions::default();
     for call in calls {
         let mut mentions = Mentions::default();
         let known = Known { each: call.each.is_some(), ..*known };
-        let mut compiler = Compiler { source, known: &known, problems: &mut *problems, mentions: &mut mentions };
+        let mut compiler = Compiler { source, known: &known, check, problems: &mut *problems, mentions: &mut mentions };
         compiled.push(compiler.call(call));
         all.extend(&mentions);
     }
@@ -50,7 +55,9 @@ pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, pr
 pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, problems: &mut Problems) {
     for (call, compiled) in calls.iter().zip(&plan.calls) {
         let (Some(decode), Shape::Members(members)) = (&call.decode, &compiled.shape) else { continue };
-        if let Some((member, _)) = members.first().filter(|_| compiled.decoder.gives_text()) {
+        if let Some((member, _)) =
+            members.first().filter(|_| compiled.decoder.gives_text() && compiled.is_one_request())
+        {
             let name = &call.name.name;
             let message = format!("`{name}` is a text, but the rule reads its member `{member}`");
             problems.add(
@@ -94,12 +101,17 @@ fn is_ordered(source: &Arc<Source>, compiled: &[Option<Call>], calls: &[rule::Ca
     false
 }
 
-struct Compiler<'a> {
-    source: &'a Arc<Source>,
-    known: &'a Known<'a>,
-    problems: &'a mut Problems,
+pub(super) struct Compiler<'a> {
+    pub(super) source: &'a Arc<Source>,
+    pub(super) known: &'a Known<'a>,
+    /// Whether the host can make connections with an identity.
+    pub(super) check: &'a Check<'a>,
+    pub(super) problems: &'a mut Problems,
     mentions: &'a mut Mentions,
 }
+
+/// Asks a host about an identity.
+pub(super) type Check<'a> = dyn Fn(&Identity) -> Result<(), (Half, String)> + 'a;
 
 /// Headers that belong to HTTP itself, or whose value follows from the rest of the call.
 const OWNED_HEADERS: [HeaderName; 7] = [
@@ -112,7 +124,7 @@ const OWNED_HEADERS: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
+pub(super) const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
 
 impl Compiler<'_> {
     fn call(&mut self, call: &rule::Call) -> Option<Call> {
@@ -162,6 +174,8 @@ impl Compiler<'_> {
             headers,
             body: body?,
             token: TokenPlan::Elsewhere,
+            own_token: None,
+            identity: None,
             carries_token: false,
             decoder,
             optional: call.optional,
@@ -193,11 +207,18 @@ impl Compiler<'_> {
         Spot::text(self.source, text)
     }
 
-    fn bad(&mut self, code: Code, text: &Text, message: impl Into<String>, label: &str, help: impl Into<String>) {
+    pub(super) fn bad(
+        &mut self,
+        code: Code,
+        text: &Text,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
         self.bad_part(code, text, 0..text.value.len(), message, label, help);
     }
 
-    fn bad_part(
+    pub(super) fn bad_part(
         &mut self,
         code: Code,
         text: &Text,
@@ -210,18 +231,25 @@ impl Compiler<'_> {
         self.problems.add(problem);
     }
 
-    fn bad_key(&mut self, code: Code, key: &Key, message: impl Into<String>, label: &str, help: impl Into<String>) {
+    pub(super) fn bad_key(
+        &mut self,
+        code: Code,
+        key: &Key,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
         let place = rule::place(self.source, &key.span);
         self.problems.add(Problem::new(code, place, message).label(label).help(help));
     }
 
-    fn template(&mut self, text: &Text, position: Position) -> Option<Template> {
+    pub(super) fn template(&mut self, text: &Text, position: Position) -> Option<Template> {
         let spot = Spot::text(self.source, text);
         Template::compile(&spot, &text.value, position, Offer::Call, self.known, self.problems)
     }
 
     /// A text that must be known when the rule is loaded.
-    fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
+    pub(super) fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
         let template = self.template(text, position)?;
         let fixed = template.fixed().map(std::borrow::Cow::into_owned);
         if fixed.is_none() {
@@ -418,38 +446,10 @@ impl Compiler<'_> {
         (headers, fixed, shown, content_type)
     }
 
-    fn auth(&mut self, call: &rule::Call, compiled: &mut Call) {
-        let (value, words) = match &call.auth {
-            None => return,
-            Some(Auth::Bearer(text)) => {
-                let Some(token) = self.fixed(text, Position::Header, "`auth.bearer`") else { return };
-                (credentials("Bearer", &token), format!("Bearer {}", named(text)))
-            }
-            Some(Auth::Basic { user, password }) => {
-                let user = self.fixed(user, Position::Header, "`auth.basic.user`");
-                let password = self.fixed(password, Position::Header, "`auth.basic.password`");
-                let (Some(user), Some(password)) = (user, password) else { return };
-                (credentials("Basic", &BASE64_STANDARD.encode(format!("{user}:{password}"))), "Basic [secret]".into())
-            }
-        };
-        let Some(value) = value else {
-            return self.bad_key(
-                Code::BadHeader,
-                &call.name,
-                "no header can hold these credentials",
-                "its `auth` has a control character",
-                "correct the value where the secret comes from",
-            );
-        };
-        if self.set_authorization(call, compiled, "`auth`") {
-            compiled.fixed_headers.insert(header::AUTHORIZATION, value);
-            compiled.fixed_shown.push(format!("authorization: {words}"));
-        }
-    }
-
     /// False, with a problem, if something else in the call sets `Authorization` already.
-    fn set_authorization(&mut self, call: &rule::Call, compiled: &Call, by: &str) -> bool {
-        let taken = compiled.fixed_headers.contains_key(header::AUTHORIZATION)
+    pub(super) fn set_authorization(&mut self, call: &rule::Call, compiled: &Call, by: &str) -> bool {
+        let taken = compiled.own_token.is_some()
+            || compiled.fixed_headers.contains_key(header::AUTHORIZATION)
             || compiled.headers.iter().any(|(name, _)| *name == header::AUTHORIZATION);
         if taken {
             let message = format!("[call.{}] sets the header Authorization twice, once by {by}", call.name.name);
@@ -617,7 +617,7 @@ fn from_elsewhere(text: &str) -> Option<Range<usize>> {
 }
 
 /// Why a call cannot go to a URL: the part that is wrong, headline, label and remedy.
-fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &'static str)> {
+pub(super) fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &'static str)> {
     let whole = 0..text.len();
     let host = text.find("://").map_or(0, |at| at + 3);
     if !matches!(url.scheme(), "http" | "https") {
@@ -638,7 +638,7 @@ fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &
 }
 
 /// A text with `${secrets.NAME}` as people may see it.
-fn named(text: &Text) -> String {
+pub(super) fn named(text: &Text) -> String {
     text.value.replace("${", "[").replace('}', "]")
 }
 

@@ -3,7 +3,9 @@
 //! Nothing here runs, and nothing here is resolved: [`read`] checks that each key
 //! exists and has the right type, and leaves the meaning to the steps.
 
+mod auth;
 mod calls;
+mod cases;
 mod decode;
 mod names;
 mod text;
@@ -14,7 +16,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-pub use calls::{Auth, Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use auth::{ClientCredentials, Mtls, Scheme, Style};
+pub use calls::{Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
@@ -354,6 +358,17 @@ pub fn denial(source: &Arc<Source>, text: &Text, problems: &mut Problems) -> Opt
         problems.add(problem.label("unknown error").help(help));
     }
     found
+}
+
+/// Where a value stands that must not be seen: its excerpt has stars.
+pub fn masked_place(source: &Arc<Source>, span: &Span) -> Place {
+    let Span { start, end } = *span;
+    let text = &source.text;
+    // Lines stay lines, so that the place is the same.
+    let stars = text[start..end].chars().map(|c| if c == '\n' { '\n' } else { '*' });
+    let masked = format!("{}{}{}", &text[..start], stars.collect::<String>(), &text[end..]);
+    let end = start + text[start..end].chars().count();
+    Place { source: Source::new(source.name.as_str(), masked), span: start..end }
 }
 
 /// Where a value of the rule stands.
