@@ -13,6 +13,8 @@ mod support;
 
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
+// What it takes to speak to the providers there are.
+mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
 // The program: commands, exit codes, output, signals.
