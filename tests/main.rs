@@ -41,5 +41,7 @@ mod providers;
 mod receivers;
 // Scripts that try to run away.
 mod scripts;
+// Whose token passes, and whose answer.
+mod tokens;
 // From the document to the claims, digit for digit.
 mod values;

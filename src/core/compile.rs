@@ -15,7 +15,7 @@ use super::{
     receiver::{self, Contract},
     require,
     rule::{self, Key, Rule, is_rule_name},
-    script,
+    script, token,
     value::{Engine, Known},
 };
 
@@ -28,6 +28,7 @@ pub struct CompiledRule {
     pub(super) query: Vec<String>,
     /// Something in the rule reads `request`.
     pub(super) reads_request: bool,
+    pub(super) token: Option<token::Check>,
     pub(super) calls: calls::Plan,
     pub(super) require: require::Plan,
     pub(super) claims: claims::Plan,
@@ -109,15 +110,17 @@ impl Compiler {
             secret_names: &secret_names,
             engine: &self.engine,
             each: false,
+            token: token_claims(rule, &calls, problems),
         };
-        let calls = calls::compile(&rule.source, &rule.calls, &known, &|identity| host.check(identity), problems);
+        let token = token::compile(rule, &known, problems);
+        let calls = calls::compile(rule, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let contract = receiver::find(rule, problems);
         let kinds = contract.map(|contract| contract.kinds(rule.subject_name())).unwrap_or_default();
         let claims = claims::compile(rule, kinds, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);
         let headers = listed_headers(rule, problems);
-        let (mut calls, require, claims, script) = (calls?, require?, claims?, script?);
+        let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
         calls.keep(&require.mentions());
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
@@ -142,6 +145,7 @@ impl Compiler {
             headers,
             query,
             reads_request,
+            token,
             calls,
             require,
             claims,
@@ -149,6 +153,23 @@ impl Compiler {
             receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
             untried: audit::untried(rule),
         })
+    }
+}
+
+/// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.
+fn token_claims(rule: &Rule, calls: &[String], problems: &mut Problems) -> Option<Root> {
+    match rule.token.as_ref()? {
+        rule::Token::Jwt(_) | rule::Token::Introspect(_) => Some(Root::Token),
+        rule::Token::Call(name) => match calls.iter().position(|call| *call == name.value) {
+            Some(number) => Some(Root::Call(number)),
+            None => {
+                let place = rule::place(&rule.source, &name.span);
+                let problem = Problem::new(Code::UnknownName, place, format!("no call is named `{}`", name.value));
+                let help = did_you_mean(&name.value, calls.iter().map(String::as_str));
+                problems.add(problem.label("unknown name").help(help));
+                None
+            }
+        },
     }
 }
 

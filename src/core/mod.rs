@@ -23,11 +23,15 @@ mod denial;
 mod facts;
 mod host;
 pub mod identity;
+pub mod jose;
 mod message;
 pub mod problem;
 mod secret;
 pub mod store;
 mod trace;
+
+// Verified tokens, for the steps that want them.
+mod keyring;
 
 // What a rule says, and how it says a value.
 mod rule;

@@ -8,9 +8,11 @@ use super::{
     calls::{self, Cause, TokenFault},
     claims::{self, Claims},
     denial::Denial,
+    jose,
     message::{FetchError, Response},
     receiver::{self, Errors},
-    require, script, token,
+    require, script,
+    token::{self, Unverified},
 };
 
 /// Everything that can end a request without claims.
@@ -18,6 +20,8 @@ use super::{
 pub enum Failure {
     /// No usable token.
     Token(token::Failure),
+    /// The token is not what the rule asks for.
+    Unverified(Unverified),
     /// A call failed.
     Call(calls::Failure),
     /// A guard does not hold.
@@ -91,11 +95,8 @@ impl Failure {
                 "invalid_request",
                 "an access token in the query is not accepted here: send it in the Authorization header",
             ),
-            Failure::Token(token::Failure::Bound) => challenge(
-                S::BAD_REQUEST,
-                "invalid_request",
-                "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
-            ),
+            Failure::Token(token::Failure::Bound) => bound(),
+            Failure::Unverified(failure) => unverified(failure),
             Failure::Call(failure) => failure.cause.outward(),
             Failure::Require(require::Failure::Denied(denial, reason)) => denied(*denial, reason),
             Failure::Script(script::Failure::Denied(denial, reason)) => denied(*denial, reason),
@@ -152,8 +153,11 @@ impl Failure {
                 Blame::Caller
             }
             Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) | Failure::Receiver(_) => Blame::Us,
+            Failure::Unverified(Unverified::Unreachable(_) | Unverified::Timeout) => Blame::Upstream,
+            Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
             Failure::Deadline => Blame::Upstream,
             Failure::Token(_)
+            | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
             | Failure::NoRule
@@ -166,6 +170,7 @@ impl Failure {
     pub fn words(&self) -> String {
         match self {
             Failure::Token(token::Failure::Missing) => "no token".into(),
+            Failure::Unverified(failure) => format!("token: {}", failure.words()),
             Failure::Call(failure) => format!("call {}: {}", failure.call, failure.cause.words()),
             Failure::Require(require::Failure::Denied(denial, reason)) => {
                 format!("require: {}: {reason}", denial.code())
@@ -239,6 +244,40 @@ impl Cause {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }
         }
+    }
+}
+
+fn bound() -> Outward<'static> {
+    Outward {
+        status: StatusCode::BAD_REQUEST,
+        error: "invalid_request",
+        description: "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
+        challenge: true,
+        retry_after: None,
+    }
+}
+
+fn unverified(failure: &Unverified) -> Outward<'_> {
+    use StatusCode as S;
+    let plain = |status, description| Outward {
+        status,
+        error: "server_error",
+        description,
+        challenge: false,
+        retry_after: None,
+    };
+    match failure {
+        Unverified::Token(jose::Failure::Scope) => {
+            denied(Denial::InsufficientScope, Denial::InsufficientScope.reason())
+        }
+        Unverified::Token(_) | Unverified::Inactive => {
+            denied(Denial::InvalidToken, "the access token is not valid here")
+        }
+        Unverified::Bound => bound(),
+        Unverified::OurCredentials(_) | Unverified::Unreachable(_) => {
+            plain(S::BAD_GATEWAY, "the access token could not be verified")
+        }
+        Unverified::Timeout => plain(S::GATEWAY_TIMEOUT, "the access token could not be verified in time"),
     }
 }
 

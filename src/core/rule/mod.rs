@@ -9,6 +9,7 @@ mod cases;
 mod decode;
 mod names;
 mod text;
+mod token;
 mod values;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_case
 pub use decode::{Decode, Format};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
+pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
 
 use self::text::{DENIAL_HELP, Fields, Reader};
@@ -47,6 +49,8 @@ pub struct Rule {
     pub vars: Vec<(Key, Value)>,
     /// Where secrets come from; `None` where that could not be read, which was reported.
     pub secrets: Vec<(Key, Option<SecretSource>)>,
+    /// What the caller's token must be.
+    pub token: Option<Token>,
     /// Headers of the caller's request that the document shows.
     pub request_headers: Vec<Text>,
     /// Query parameters of the caller's request that the document shows.
@@ -142,6 +146,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
             "subject",
             "vars",
             "secrets",
+            "token",
             "request",
             "call",
             "include",
@@ -172,6 +177,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         subject,
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),
+        token: token::read(reader, fields),
         request_headers: listed(reader, "headers"),
         request_query: listed(reader, "query"),
         calls,
