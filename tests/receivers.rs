@@ -592,6 +592,27 @@ fn try_shows_what_the_receiver_makes_of_each_claim() {
     assert!(broken.err.contains("500 Internal Server Error: receiver freshworks: claim email: it is absent"));
 }
 
+#[test]
+fn cases_hold_a_rule_to_its_contract() {
+    let case = |name: &str, answer: &str, expected: &str| {
+        format!("[[case]]\nname = \"{name}\"\n{expected}\n[[case.answer]]\nurl = \"{ORIGIN}/user\"\n{answer}\n")
+    };
+    let sound = "json = '{\"id\": 7, \"m\": \"a@b.example\"}'";
+    let cases = [
+        case("accepted", sound, "claims = { id = \"7\", email = \"a@b.example\" }"),
+        case("without an address", "json = '{\"id\": 7}'", "error = { status = 500, error = \"server_error\" }"),
+        case("refused", "status = 401", "error = { status = 401, error = \"invalid_token\" }"),
+        case("broken", "status = 500", "error = { status = 502, error = \"server_error\" }"),
+    ];
+    for (receiver, passes) in [("better-auth", "4 cases passed, 0 failed"), ("authjs", "3 cases passed, 1 failed")] {
+        let text =
+            rule(&format!("receiver = \"{receiver}\"\nsubject = \"id\""), "id = \"$.user.id\"\nemail = \"$.user.m\"");
+        let folder = folder(&[("acme.toml", &text), ("acme.test.toml", &cases.join("\n"))]);
+        let ran = run(claimsmith(&["test", folder.path().to_str().expect("it is UTF-8")]));
+        assert!(ran.out.contains(passes), "{receiver}: {}{}", ran.out, ran.err);
+    }
+}
+
 /// The table of the README is the list of the contracts.
 #[test]
 fn the_readme_has_every_receiver() {

@@ -125,6 +125,11 @@ impl Failure {
         self.outward().status
     }
 
+    /// The error code of the answer; none if the caller sent no token (RFC 6750, section 3.1).
+    pub fn error(&self) -> Option<&'static str> {
+        Some(self.outward().error).filter(|error| !error.is_empty())
+    }
+
     /// Who has to look at it.
     pub fn blame(&self) -> Blame {
         match self {
