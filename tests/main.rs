@@ -41,6 +41,8 @@ mod protocol;
 mod providers;
 // What each receiver insists on, kept.
 mod receivers;
+// The rules that are shipped, and their cases.
+mod rules;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
