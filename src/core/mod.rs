@@ -50,4 +50,5 @@ pub use self::{
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},
     trace::{Step, Trace},
+    value::{FUNCTIONS, Family, Function},
 };

@@ -42,6 +42,8 @@ pub enum Code {
     BadScript,
     /// A `${` without its `}`.
     BadTemplate,
+    /// An argument that is written out, and that its function cannot take.
+    BadArgument,
     /// A URL that is not one, or whose origin is not fixed by the rule.
     BadUrl,
     /// Calls that wait for one another.
@@ -109,7 +111,7 @@ impl Level {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 33] = [
+    pub const ALL: [Code; 34] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -127,6 +129,7 @@ impl Code {
         Code::SeveralNodes,
         Code::BadScript,
         Code::BadTemplate,
+        Code::BadArgument,
         Code::BadUrl,
         Code::Cycle,
         Code::BadHeader,
@@ -165,6 +168,7 @@ impl Code {
             Code::SeveralNodes => "CS3003",
             Code::BadScript => "CS4001",
             Code::BadTemplate => "CS4002",
+            Code::BadArgument => "CS4003",
             Code::BadUrl => "CS5001",
             Code::Cycle => "CS5002",
             Code::BadHeader => "CS5003",
