@@ -354,7 +354,7 @@ fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, 
             let words = |name: &&str| name.starts_with(char::is_alphabetic);
             match nearest(&name, names.into_iter().filter(words)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => "the Rhai book lists them: https://rhai.rs/book/lib".into(),
+                None => "`claimsmith functions` lists ours, https://rhai.rs/book/lib those of Rhai".into(),
             }
         } else {
             let takes: Vec<_> = takes.iter().map(usize::to_string).collect();

@@ -74,3 +74,63 @@ fn read(call: &Call<'_>, what: &str, read: impl FnOnce(&str) -> Option<Vec<u8>>)
     let text = String::from_utf8(bytes).map_err(|_| call.fault("finds bytes that are no text (UTF-8)"))?;
     Ok(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check, run};
+
+    /// RFC 4648, section 10.
+    #[test]
+    fn encodings_are_those_of_the_standard_and_come_back() {
+        for (text, base64, hex) in [
+            ("", "", ""),
+            ("f", "Zg==", "66"),
+            ("fo", "Zm8=", "666f"),
+            ("foo", "Zm9v", "666f6f"),
+            ("foob", "Zm9vYg==", "666f6f62"),
+            ("fooba", "Zm9vYmE=", "666f6f6261"),
+            ("foobar", "Zm9vYmFy", "666f6f626172"),
+        ] {
+            let bare = base64.trim_end_matches('=');
+            for (expression, expected) in [
+                (format!("base64(\"{text}\")"), base64),
+                (format!("base64url(\"{text}\")"), bare),
+                (format!("hex(\"{text}\")"), hex),
+                (format!("base64_decode(\"{base64}\")"), text),
+                (format!("base64_decode(\"{bare}\")"), text),
+                (format!("base64url_decode(\"{base64}\")"), text),
+                (format!("base64url_decode(\"{bare}\")"), text),
+                (format!("hex_decode(\"{hex}\")"), text),
+                (format!("hex_decode(\"{}\")", hex.to_uppercase()), text),
+                (format!("url_decode(url_encode(\"{text}\"))"), text),
+            ] {
+                assert_eq!(run(&expression), Ok(format!("\"{expected}\"")), "{expression}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_encoded_so_or_is_no_text_is_refused() {
+        check(&[
+            ("base64_decode(\"a*b\")", "!`base64_decode` wants base64 as `text`"),
+            ("base64_decode(\"_-8\")", "!`base64_decode` wants base64 as `text`"),
+            ("base64_decode(\"A\")", "!`base64_decode` wants base64 as `text`"),
+            ("base64_decode(\"/w==\")", "!`base64_decode` finds bytes that are no text (UTF-8)"),
+            ("base64url_decode(\"+/8\")", "!`base64url_decode` wants base64 for addresses as `text`"),
+            ("hex_decode(\"4\")", "!`hex_decode` wants hexadecimal digits as `text`"),
+            ("hex_decode(\"4g\")", "!`hex_decode` wants hexadecimal digits as `text`"),
+            ("hex_decode(\"é\")", "!`hex_decode` wants hexadecimal digits as `text`"),
+            ("hex_decode(\"ff\")", "!`hex_decode` finds bytes that are no text (UTF-8)"),
+            ("url_decode(\"%ff\")", "!`url_decode` finds bytes that are no text (UTF-8)"),
+            ("url_decode(\"100%+%4\")", "\"100%+%4\""),
+            ("url_decode(\"%D0%98%D0%B2%D0%B0%D0%BD\")", "\"Иван\""),
+            ("url_encode(\"-._~!\")", "\"-._~%21\""),
+        ]);
+    }
+
+    #[test]
+    fn a_text_that_grows_past_its_bound_is_refused() {
+        let told = run("let s = \"\"; s.pad(16000, \"é\"); hex(s)").expect_err("it is too long");
+        assert!(told.contains("too large") || told.contains("Length of string"), "{told}");
+    }
+}

@@ -78,3 +78,81 @@ fn written(call: &Call<'_>, number: usize, bytes: &[u8]) -> Raw<Dynamic> {
     };
     Ok(written.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check, run};
+
+    /// RFC 1321 (MD5), RFC 3174 and FIPS 180-4 (SHA-1), RFC 6234 (SHA-2).
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        let long = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+        for (function, text, expected) in [
+            ("md5", "", "d41d8cd98f00b204e9800998ecf8427e"),
+            ("md5", "a", "0cc175b9c0f1b6a831c399e269772661"),
+            ("md5", "abc", "900150983cd24fb0d6963f7d28e17f72"),
+            ("md5", "message digest", "f96b697d7cb7938d525a2f31aaf161d0"),
+            ("md5", "abcdefghijklmnopqrstuvwxyz", "c3fcd3d76192e4007dfb496cca67e13b"),
+            ("sha1", "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            ("sha1", long, "84983e441c3bd26ebaae4aa1f95129e5e54670f1"),
+            ("sha256", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            ("sha256", "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            ("sha256", long, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"),
+            (
+                "sha512",
+                "abc",
+                "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                 2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            ),
+        ] {
+            assert_eq!(run(&format!("{function}(\"{text}\")")), Ok(format!("\"{expected}\"")), "{function} {text}");
+        }
+    }
+
+    /// RFC 2202 (SHA-1) and RFC 4231 (SHA-2). Keys and texts of scripts are UTF-8, which leaves out those of other bytes.
+    #[test]
+    fn signatures_are_those_of_the_standards() {
+        let hi = r#""\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", "Hi There""#;
+        let jefe = r#""Jefe", "what do ya want for nothing?""#;
+        let truncated = r#""\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c\x0c", "Test With Truncation""#;
+        for (function, arguments, expected) in [
+            ("hmac_sha1", hi, "b617318655057264e28bc0b6fb378c8ef146be00"),
+            ("hmac_sha1", jefe, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+            ("hmac_sha1", truncated, "4c1a03424b55e07fe7f27be1d58bb9324a9a5a04"),
+            ("hmac_sha256", hi, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            ("hmac_sha256", jefe, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                "hmac_sha512",
+                hi,
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde\
+                 daa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+            ),
+            (
+                "hmac_sha512",
+                jefe,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
+                 9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
+        ] {
+            assert_eq!(
+                run(&format!("{function}({arguments})")),
+                Ok(format!("\"{expected}\"")),
+                "{function} {arguments}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_are_given_in_the_form_that_is_asked_for() {
+        check(&[
+            ("sha256(\"abc\", \"hex\") == sha256(\"abc\")", "true"),
+            ("md5(\"abc\", \"base64\")", "\"kAFQmDzST7DWlj99KOF/cg==\""),
+            ("md5(\"abc\", \"base64url\")", "\"kAFQmDzST7DWlj99KOF_cg\""),
+            ("md5(\"é\")", "\"66ddcd97cfdeabb2f6fb8a999b4bc76f\""),
+            ("md5(\"abc\", \"HEX\")", "!`md5` wants \"hex\", \"base64\" or \"base64url\" as `output`"),
+            ("md5(\"abc\", ())", "!`md5` wants a text as `output`"),
+            ("hmac_sha256(\"\", \"abc\")", "!`hmac_sha256` wants a key that is not empty"),
+            ("hmac_sha256(\"key\", ())", "!`hmac_sha256` wants a text as `text`"),
+        ]);
+    }
+}

@@ -26,3 +26,24 @@ fn namespace(text: &str) -> Option<Uuid> {
         other => Uuid::try_parse(other).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    /// RFC 9562, appendix A.4, and others of Python's `uuid`.
+    #[test]
+    fn ids_are_those_of_the_standard() {
+        check(&[
+            ("uuid5(\"dns\", \"www.example.com\")", "\"2ed6657d-e927-568b-95e1-2665a8aea6a2\""),
+            (
+                "uuid5(\"6ba7b810-9dad-11d1-80b4-00c04fd430c8\", \"www.example.com\")",
+                "\"2ed6657d-e927-568b-95e1-2665a8aea6a2\"",
+            ),
+            ("uuid5(\"dns\", \"7\") == uuid5(\"dns\", 7)", "true"),
+            ("uuid5(\"dns\", \"\") != uuid5(\"url\", \"\")", "true"),
+            ("uuid5(\"DNS\", \"x\")", "!`uuid5` wants `\"dns\"`, `\"url\"`, `\"oid\"` or a UUID as `namespace`"),
+            ("uuid5(\"dns\", ())", "!`uuid5` wants a text as `name`"),
+        ]);
+    }
+}

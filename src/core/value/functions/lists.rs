@@ -78,3 +78,59 @@ pub(super) fn sorted_pairs(call: &Call<'_>) -> Raw<Dynamic> {
         Ok(pairs.into())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check, run};
+
+    #[test]
+    fn lists_are_joined_without_what_is_not_there() {
+        check(&[
+            ("join([], \" \")", "\"\""),
+            ("join([(), \"\"], \" \")", "\"\""),
+            ("join([\"a\", 7, 'b'], \"\")", "\"a7b\""),
+            ("join([\"a\", [\"b\"]], \" \")", "!`join` wants a list of texts and integers as `list`"),
+            ("join(\"ab\", \" \")", "!`join` wants a list as `list`"),
+            ("join([\"a\"], ())", "!`join` wants a text as `separator`"),
+        ]);
+        let long = "x".repeat(1000);
+        let told = run(&format!("let l = []; l.pad(100, \"a\"); join(l, `{long}`)")).expect_err("it is too long");
+        assert!(told.contains("Length of string"), "{told}");
+    }
+
+    #[test]
+    fn what_comes_again_is_left_out() {
+        check(&[
+            ("unique([])", "[]"),
+            ("unique([1, \"1\", 1, (), (), true, [1], [1], #{a: 1}, #{a: 1}])", "[1,\"1\",null,true,[1],{\"a\":1}]"),
+            ("unique([|x| x])", "!`unique` wants a list of plain values as `list`"),
+        ]);
+    }
+
+    #[test]
+    fn the_greatest_is_picked_exactly() {
+        check(&[
+            ("pick_max([], \"w\")", "absent"),
+            ("pick_max([#{u: 1}, #{w: ()}, ()], \"w\")", "absent"),
+            ("pick_max([#{w: 1, u: 1}, #{w: 2, u: 2}, #{w: 2, u: 3}], \"w\").u", "2"),
+            ("pick_max([#{w: 1.5, u: 1}, #{w: 1, u: 2}, #{w: -3, u: 3}], \"w\").u", "1"),
+            ("pick_max([#{w: 9007199254740992, u: 1}, #{w: 9007199254740993, u: 2}], \"w\").u", "2"),
+            (
+                "pick_max([#{w: 1}, #{w: parse_json(\"18446744073709551616\")}, #{w: parse_json(\"18446744073709551617\")}], \"w\").w",
+                "18446744073709551617",
+            ),
+            ("pick_max([#{w: 1}, #{w: \"2\"}], \"w\")", "!`pick_max` wants numbers to compare"),
+            ("pick_max([#{w: \"2\"}], \"w\")", "!`pick_max` wants numbers to compare"),
+            ("pick_max([1], \"w\")", "!`pick_max` wants a list of maps as `list`"),
+        ]);
+    }
+
+    #[test]
+    fn pairs_are_in_the_order_of_their_names() {
+        check(&[
+            ("sorted_pairs(#{}, \"&\")", "\"\""),
+            ("sorted_pairs(#{b: 2, a: (), B: 1, c: \"\"}, \"\")", "\"B=1b=2c=\""),
+            ("sorted_pairs(#{a: []}, \"&\")", "!`sorted_pairs` wants a map of texts and integers as `map`"),
+        ]);
+    }
+}

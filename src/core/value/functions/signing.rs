@@ -58,3 +58,51 @@ fn read(text: &str) -> Option<SigningKey<Sha256>> {
     };
     key.filter(|key| BITS.contains(&key.n().bit_width())).map(SigningKey::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{KEY, check, run};
+
+    /// RFC 7515, appendix A.2, in the other base64.
+    const SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB//dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh+0Qc/lF5YKt/O8W2Fp5jujG\
+        bds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB++f/nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB/eSN9383LcOL\
+        n6/dO++xi12jzDwusC+eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN/I\
+        oypGlUPQGe77Rw==";
+    const INPUT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+
+    #[test]
+    fn a_signature_is_that_of_the_standard_whether_the_key_is_pem_or_its_base64_alone() {
+        let body: Vec<_> = KEY.lines().filter(|line| !line.starts_with("-----")).collect();
+        for key in [KEY.to_owned(), format!("\n{KEY}\n"), body.join("\n"), body.concat()] {
+            assert_eq!(run(&format!("rsa_sha256(`{key}`, \"{INPUT}\")")), Ok(format!("\"{SIGNATURE}\"")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_or_too_weak_is_refused_without_being_told() {
+        let fault = "!`rsa_sha256` wants a private RSA key of 2048 to 4096 bits as `key`";
+        let small = include_str!("rsa1024.pem");
+        let body: String = small.lines().filter(|line| !line.starts_with("-----")).collect();
+        let cases = [
+            "s3cret".to_owned(),
+            String::new(),
+            "QUJD".into(),
+            "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----".into(),
+            KEY.replace("PRIVATE", "PUBLIC"),
+            small.to_owned(),
+            body,
+        ];
+        for key in cases {
+            check(&[(&format!("rsa_sha256(`{key}`, \"x\")"), fault)]);
+        }
+    }
+
+    #[test]
+    fn no_more_than_a_few_keys_are_kept() {
+        for number in 0..=super::KEPT {
+            let key = format!("{KEY}{}", "\n".repeat(number));
+            assert!(run(&format!("rsa_sha256(`{key}`, \"x\")")).is_ok());
+        }
+        assert_eq!(super::KEYS.with_borrow(Vec::len), super::KEPT);
+    }
+}

@@ -54,3 +54,47 @@ fn cut(call: &Call<'_>, find: impl for<'t> FnOnce(&'t str, &str) -> Option<&'t s
     }
     Ok(find(&text, &mark).map_or(Dynamic::UNIT, |part| part.to_owned().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn parts_are_found_or_absent() {
+        check(&[
+            ("before(\"a.b.c\", \".\")", "\"a\""),
+            ("before(\".b\", \".\")", "\"\""),
+            ("before(\"abc\", \".\")", "absent"),
+            ("before(\"abc\", \"\")", "!`before` wants a text that is not empty as `mark`"),
+            ("after(\"a.b.c\", \".\")", "\"b.c\""),
+            ("after(\"abc.\", \".\")", "\"\""),
+            ("after(\"abc\", \".\")", "absent"),
+            ("after(\"12345\", 3)", "\"45\""),
+            ("last_segment(\"/users/42\")", "\"42\""),
+            ("last_segment(\"/users/42/\")", "\"42\""),
+            ("last_segment(\"42\")", "\"42\""),
+            ("last_segment(\"https://api.example/users/42?x=/y#/z\")", "\"42\""),
+            ("last_segment(\"https://api.example/users/a%20b\")", "\"a%20b\""),
+            ("last_segment(\"https://api.example/\")", "absent"),
+            ("last_segment(\"https://api.example\")", "absent"),
+            ("last_segment(\"https://api.example?x=/y\")", "absent"),
+            ("last_segment(\"\")", "absent"),
+        ]);
+    }
+
+    #[test]
+    fn words_stand_between_white_space_of_any_kind() {
+        check(&[
+            ("first_word(\"  Ada\\tKing  Lovelace \")", "\"Ada\""),
+            ("rest_words(\"  Ada\\t King  Lovelace \")", "\"King  Lovelace\""),
+            ("last_word(\"  Ada\\tKing\\u00a0Lovelace \")", "\"Lovelace\""),
+            ("drop_last_word(\" Ada  King \\n Lovelace\")", "\"Ada  King\""),
+            ("first_word(\"Ada\")", "\"Ada\""),
+            ("rest_words(\"Ada\")", "absent"),
+            ("last_word(\"Ada\")", "\"Ada\""),
+            ("drop_last_word(\"Ada\")", "absent"),
+            ("first_word(\" \")", "absent"),
+            ("last_word(\"\")", "absent"),
+        ]);
+    }
+}

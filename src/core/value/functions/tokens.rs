@@ -27,3 +27,26 @@ fn part(call: &Call<'_>, number: usize) -> Raw<Dynamic> {
     let members = members.ok_or_else(|| call.wants(0, "a JWT"))?;
     Ok(to_script(&Value::Object(members)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn a_token_is_read_whatever_its_signature_says() {
+        check(&[
+            // {"sub":9007199254740993,"scope":["a"]}
+            ("jwt_claims(\"e30.eyJzdWIiOjkwMDcxOTkyNTQ3NDA5OTMsInNjb3BlIjpbImEiXX0.bm8\").sub", "9007199254740993"),
+            ("jwt_claims(\"e30.eyJzdWIiOjkwMDcxOTkyNTQ3NDA5OTMsInNjb3BlIjpbImEiXX0=.bm8\").scope[0]", "\"a\""),
+            ("jwt_claims(\"e30.e30.\").sub", "absent"),
+            ("jwt_header(\"e30.e30.x\")", "{}"),
+        ]);
+    }
+
+    #[test]
+    fn what_is_no_token_of_three_parts_with_objects_is_refused() {
+        for token in ["", "opaque", "a.b", "e30.e30", "e30.*.x", "e30.W10.x", "e30.bm8.x", "e30.e30.x.y.z", ".."] {
+            check(&[(&format!("jwt_claims(\"{token}\")"), "!`jwt_claims` wants a JWT as `token`")]);
+        }
+    }
+}
