@@ -29,6 +29,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// Functions that rules may call, and where they are listed.
+mod functions;
 // Calls for every value and every page, and calls that are tried again.
 mod lists;
 // What is written while the program serves, and what never is.
