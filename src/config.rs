@@ -114,6 +114,8 @@ pub struct Upstream {
     pub connect_timeout: Span,
     /// Bytes of an answer's body, decompressed.
     pub max_body: usize,
+    /// A PEM file with roots that are trusted besides those of the web.
+    pub roots: Option<PathBuf>,
     /// Origins that are reached at another origin, for staging and tests.
     pub reroute: BTreeMap<Origin, Origin>,
 }
@@ -147,7 +149,12 @@ impl Default for Settings {
 
 impl Default for Upstream {
     fn default() -> Self {
-        Upstream { connect_timeout: Span(Duration::from_secs(5)), max_body: 1024 * 1024, reroute: BTreeMap::new() }
+        Upstream {
+            connect_timeout: Span(Duration::from_secs(5)),
+            max_body: 1024 * 1024,
+            roots: None,
+            reroute: BTreeMap::new(),
+        }
     }
 }
 

@@ -120,7 +120,7 @@ fn one_element_can_be_a_list() {
 #[test]
 fn xml_bombs_are_refused_in_no_time() {
     let entity = "<!DOCTYPE b [<!ENTITY a 'aaaaaaaaaa'><!ENTITY c '&a;&a;&a;&a;&a;&a;'>]><b>&c;</b>";
-    let external = "<!DOCTYPE b [<!ENTITY x SYSTEM 'file:///etc/hostname'>]><b>&x;</b>";
+    let external = "<!DOCTYPE b [<!ENTITY x SYSTEM 'http://a.example/x'>]><b>&x;</b>";
     let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
     let wide = format!("<a>{}</a>", "<b/>".repeat(200_000));
     let attributes = format!("<a{}/>", (0..80_000).map(|number| format!(" a{number}=''")).collect::<String>());

@@ -22,11 +22,12 @@ use crate::{
 /// Values that must not be seen again, each with signs that encodings change.
 const TOKEN: &str = "T0ken-Mark.7f3a91~/+";
 const SECRET: &str = "S3cret/Mark+b64d02";
+const GRANT: &str = "Gr4nt.Mark_8ae5~/+==";
 const BODY: &str = "B0dy<Mark>&3e9d17";
 const EMAIL: &str = "Em4il.Mark+x@priv.example";
 const ID: &str = "1d-Mark/5c81e0+f";
 const HOSTILE: &str = "R3quest Mark\"}{\\41";
-const MARKS: [&str; 6] = [TOKEN, SECRET, BODY, EMAIL, ID, HOSTILE];
+const MARKS: [&str; 7] = [TOKEN, SECRET, GRANT, BODY, EMAIL, ID, HOSTILE];
 
 /// Nothing that a test waits for on a socket may take longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -40,6 +41,9 @@ const RULES: &[(&str, &str, &str)] = &[
     ("ours", "auth = { basic = { user = \"us\", password = \"${secrets.key}\" } }\ntoken = { query = \"t\" }", ""),
     ("own", "auth = { bearer = \"${secrets.key}\" }", ""),
     ("limited", "", ""),
+    ("granted", GRANTED, ""),
+    ("granted-late", GRANTED, ""),
+    ("ungranted", UNGRANTED, ""),
     ("broken", "query = { key = \"${secrets.key}\" }", ""),
     ("html", "", ""),
     ("truncated", "", ""),
@@ -79,13 +83,21 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Tokens of our own: one that the API takes or refuses, and none.
+const GRANTED: &str = "auth = { client_credentials = { token_url = \"https://api.example/token\", \
+    client_id = \"us\", client_secret = \"${secrets.key}\" } }\ntoken = { query = \"t\" }";
+const UNGRANTED: &str = "auth = { client_credentials = { token_url = \"https://api.example/ungranted\", \
+    client_id = \"us\", client_secret = \"${secrets.key}\", style = \"post\" } }";
+
 /// The answers of the upstream, by the last part of the path.
 async fn provider(seen: Seen) -> Reply {
     let path = seen.target.split('?').next().unwrap_or_default();
     let said = format!("{{\"error\":\"{BODY}\",\"email\":\"{EMAIL}\",\"token\":\"{TOKEN}\"}}");
     let profile = format!("{{\"id\":\"{ID}\",\"email\":\"{EMAIL}\",\"text\":\"{BODY}\"}}");
     match path.rsplit('/').next().unwrap_or_default() {
-        "unauthorized" | "ours" | "own" => {
+        "token" => Reply::json(format!("{{\"access_token\":\"{GRANT}\",\"token_type\":\"bearer\"}}")),
+        "ungranted" => Reply::new(400, format!("{{\"error\":\"{BODY}\",\"access_token\":\"{GRANT}\"}}")),
+        "unauthorized" | "ours" | "own" | "granted-late" => {
             Reply::new(401, said).header("www-authenticate", format!("Bearer realm=\"{BODY}\""))
         }
         "forbidden" => Reply::new(403, said),
@@ -159,7 +171,8 @@ fn rule_text((name, call, after): &(&str, &str, &str)) -> String {
         name if name.starts_with("closed") => "closed",
         _ => "api",
     };
-    let url = if call.contains("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
+    let url =
+        if call.starts_with("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
     let request = if call.contains("request.") { "[request]\nheaders = [\"x-gone\"]\n" } else { "" };
     format!(
         "{request}[secrets]\nkey = {{ env = \"ACME_KEY\" }}\n[call.user]\n{url}{call}\n[claims]\nsub = \"$.user.id\"\n\
@@ -193,6 +206,9 @@ fn cases(at: SocketAddr) -> Vec<Case> {
         ("ours", 401, "INFO", 1),
         ("own", 502, "ERROR", 1),
         ("limited", 503, "WARN", 1),
+        ("granted", 200, "INFO", 1),
+        ("granted-late", 401, "INFO", 1),
+        ("ungranted", 502, "ERROR", 1),
         ("broken", 502, "WARN", 1),
         ("html", 502, "WARN", 1),
         ("truncated", 502, "WARN", 1),

@@ -13,8 +13,12 @@ mod support;
 
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
+// Rules on recorded answers, by the command for it.
+mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// Tokens and certificates of our own.
+mod credentials;
 // Formats and charsets of answers.
 mod decode;
 // The failure table, whole.
@@ -35,5 +39,7 @@ mod protocol;
 mod providers;
 // Scripts that try to run away.
 mod scripts;
+// Whose token passes, and whose answer.
+mod tokens;
 // From the document to the claims, digit for digit.
 mod values;

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use claimsmith::core::{
     Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
+    identity::{Half, Identity},
     problem::{Code, Problem, Severity, Source, Style, as_json, as_text},
     store::{Entry, Key},
 };
@@ -21,12 +22,20 @@ impl Host for World {
         Err(FetchError::Connect("nothing is sent while a rule is loaded".into()))
     }
 
-    fn secret(&self, source: &SecretSource) -> Result<Secret, String> {
+    fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
         match source {
             SecretSource::Env(name) | SecretSource::File(name) if name.ends_with("MISSING") => {
                 Err(format!("there is no {name}"))
             }
             _ => Ok(Secret::new("k3y")),
+        }
+    }
+
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)> {
+        match (identity.certificate(), identity.key()) {
+            ("k3y", _) => Err((Half::Certificate, "it holds no certificate".into())),
+            (_, "k3y") => Err((Half::Key, "it holds no private key".into())),
+            _ => Ok(()),
         }
     }
 

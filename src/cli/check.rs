@@ -65,18 +65,7 @@ impl Deny {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let settings = config::load(&arguments.common.flags())?.settings;
     let paths = if arguments.paths.is_empty() { vec![settings.rules.clone()] } else { arguments.paths.clone() };
-    let mut rules = Vec::new();
-    for path in &paths {
-        if path.is_dir() {
-            rules.extend(files(path)?);
-        } else {
-            rules.push(path.clone());
-        }
-    }
-    if rules.is_empty() {
-        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(format!("no rule in {}: a rule is a file that ends in `.toml`", names.join(", ")));
-    }
+    let rules = rule_files(&paths)?;
     let compiler = Compiler::new::<Upstream>();
     let mut problems = Vec::new();
     for path in &rules {
@@ -93,6 +82,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
         Format::Github => formats::github(&problems),
     });
     Ok(if denied { WRONG } else { DONE })
+}
+
+/// The rules that files and folders name.
+pub(super) fn rule_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut rules = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            rules.extend(files(path)?);
+        } else {
+            rules.push(path.clone());
+        }
+    }
+    if rules.is_empty() {
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(format!("no rule in {}: a rule is a file that ends in `.toml`", names.join(", ")));
+    }
+    Ok(rules)
 }
 
 /// Compiles one rule. Its secrets need not be there: they belong to the place where it will run.

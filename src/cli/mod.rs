@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod output;
 mod serve;
+mod test;
 mod try_once;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -40,6 +41,8 @@ enum Command {
     Serve(Common),
     /// Compile rules without serving them, and show all their problems.
     Check(check::Arguments),
+    /// Run the cases of rules on their recorded answers, without a network.
+    Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(common) => serve::run(&common),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Config(common) => config::run(&common),

@@ -1,8 +1,14 @@
 //! What goes to standard output and standard error. A closed pipe is no fault of ours.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
 
-use crate::core::problem::{Problem, Severity, Style, as_text};
+use crate::core::{
+    Step,
+    problem::{Problem, Severity, Style, as_text},
+};
 
 /// A line of the command's result.
 pub(super) fn say(line: &str) {
@@ -26,4 +32,29 @@ pub(super) fn show_problems(problems: &[Problem]) {
         remark(&as_text(problem, style));
         remark("");
     }
+}
+
+/// So many of something.
+pub(super) fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A step of an evaluation, in words.
+pub(super) fn step(step: &Step) -> String {
+    match step {
+        Step::Call { name, request, result, time } => {
+            let time = time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
+            let lines = request.iter().map(|line| format!("\n    {line}")).collect::<String>();
+            format!("call {name}: {result}{time}{lines}")
+        }
+        Step::Claim { name, value, from } => match value {
+            Some(value) => format!("claim {name} = {value}  (from {from})"),
+            None => format!("claim {name} is absent"),
+        },
+        Step::Note(words) => words.clone(),
+    }
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1000.0)
 }

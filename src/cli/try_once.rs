@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal, Read},
     path::PathBuf,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use http::header;
 use super::{Common, DONE, WRONG, output, runtime};
 use crate::{
     config::{self, Settings},
-    core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
+    core::{CompiledRule, Compiler, Reception, Request, Trace, evaluate},
     gateway::{Secrets, Store, Upstream, source},
 };
 
@@ -45,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, trace.as_ref());
     let outcome = runtime.block_on(async { tokio::time::timeout(settings.deadline.0, evaluation).await });
     if let Some(trace) = &trace {
-        trace.steps().iter().for_each(show);
+        trace.steps().iter().for_each(|step| output::remark(&output::step(step)));
     }
     let Ok(outcome) = outcome else {
         output::complain("the deadline was spent before the answer was there");
@@ -96,23 +95,4 @@ fn request(rule: &str) -> Result<Request, String> {
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Bytes::new())
         .map_err(|_| "the token has characters that no header can hold".into())
-}
-
-fn show(step: &Step) {
-    match step {
-        Step::Call { name, request, result, time } => {
-            let time = time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
-            output::remark(&format!("call {name}: {result}{time}"));
-            request.iter().for_each(|line| output::remark(&format!("    {line}")));
-        }
-        Step::Claim { name, value, from } => match value {
-            Some(value) => output::remark(&format!("claim {name} = {value}  (from {from})")),
-            None => output::remark(&format!("claim {name} is absent")),
-        },
-        Step::Note(words) => output::remark(words),
-    }
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.1}", time.as_secs_f64() * 1000.0)
 }

@@ -14,8 +14,11 @@ use super::{
 pub fn run(rule: &Rule, calls: &calls::Plan, problems: &mut Problems) {
     let destinations: Vec<_> = calls.destinations().collect();
     let mut audit = Audit { rule, problems };
-    for (call, (url, _)) in rule.calls.iter().zip(&destinations) {
-        audit.plain_http(call, url);
+    for ((call, (url, _)), endpoint) in rule.calls.iter().zip(&destinations).zip(calls.token_endpoints()) {
+        audit.plain_http(&format!("[call.{}] goes", call.name.name), &call.url, url);
+        if let (Some(text), Some(url)) = (call.token_url(), endpoint) {
+            audit.plain_http(&format!("[call.{}] gets our token", call.name.name), text, url);
+        }
         audit.credential_in_query(call);
         audit.redirect_across(call);
         audit.no_timeout(call);
@@ -37,11 +40,11 @@ impl Audit<'_> {
         self.problems.add(Problem::new(code, place, message).label(label).help(help));
     }
 
-    fn plain_http(&mut self, call: &Call, url: &Url) {
+    fn plain_http(&mut self, what: &str, text: &Text, url: &Url) {
         if url.scheme() != "https" && !is_loopback(url) {
-            let message = format!("[call.{}] goes over plain HTTP", call.name.name);
+            let message = format!("{what} over plain HTTP");
             let help = "write `https://`: whoever sits on the way can read the token and change the answer";
-            self.found(Code::PlainHttp, &call.url.span, message, "no TLS", help);
+            self.found(Code::PlainHttp, &text.span, message, "no TLS", help);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
     require,
     rule::{self, Key, Rule, is_rule_name},
-    script,
+    script, token,
     value::{Engine, Known},
 };
 
@@ -27,6 +27,7 @@ pub struct CompiledRule {
     pub(super) query: Vec<String>,
     /// Something in the rule reads `request`.
     pub(super) reads_request: bool,
+    pub(super) token: Option<token::Check>,
     pub(super) calls: calls::Plan,
     pub(super) require: require::Plan,
     pub(super) claims: claims::Plan,
@@ -97,13 +98,15 @@ impl Compiler {
             secret_names: &secret_names,
             engine: &self.engine,
             each: false,
+            token: token_claims(rule, &calls, problems),
         };
-        let calls = calls::compile(&rule.source, &rule.calls, &known, problems);
+        let token = token::compile(rule, &known, problems);
+        let calls = calls::compile(rule, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
         let claims = claims::compile(rule, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);
         let headers = listed_headers(rule, problems);
-        let (mut calls, require, claims, script) = (calls?, require?, claims?, script?);
+        let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
         calls.keep(&require.mentions());
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
@@ -125,12 +128,30 @@ impl Compiler {
             headers,
             query,
             reads_request,
+            token,
             calls,
             require,
             claims,
             script,
             untried: audit::untried(rule),
         })
+    }
+}
+
+/// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.
+fn token_claims(rule: &Rule, calls: &[String], problems: &mut Problems) -> Option<Root> {
+    match rule.token.as_ref()? {
+        rule::Token::Jwt(_) | rule::Token::Introspect(_) => Some(Root::Token),
+        rule::Token::Call(name) => match calls.iter().position(|call| *call == name.value) {
+            Some(number) => Some(Root::Call(number)),
+            None => {
+                let place = rule::place(&rule.source, &name.span);
+                let problem = Problem::new(Code::UnknownName, place, format!("no call is named `{}`", name.value));
+                let help = did_you_mean(&name.value, calls.iter().map(String::as_str));
+                problems.add(problem.label("unknown name").help(help));
+                None
+            }
+        },
     }
 }
 
@@ -175,7 +196,7 @@ fn resolve<H: Host>(rule: &Rule, host: &H, problems: &mut Problems) -> BTreeMap<
     let mut secrets = BTreeMap::new();
     for (key, source) in &rule.secrets {
         let Some(source) = source else { continue };
-        match host.secret(source) {
+        match host.secret(&key.name, source) {
             Ok(secret) => {
                 secrets.insert(key.name.clone(), secret);
             }

@@ -79,6 +79,10 @@ async fn steps<H: Host>(
     let token = Token::receive(request, reception.query_token)?;
     let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, describe(rule, request));
     let mut memory = Memory::default();
+    if let Some(check) = &rule.token {
+        facts.verified(check.run(&token, host).await?);
+        note(trace, || "token: it is what the rule asks for".into());
+    }
     let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
     let round = calls::Round { token: &token, host, trace, began };
     calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
@@ -124,6 +128,12 @@ fn refuse(failure: Failure, request_id: &str) -> Outcome {
 impl From<token::Failure> for Failure {
     fn from(failure: token::Failure) -> Self {
         Failure::Token(failure)
+    }
+}
+
+impl From<token::Unverified> for Failure {
+    fn from(failure: token::Unverified) -> Self {
+        Failure::Unverified(failure)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    identity::{Half, Identity},
     message::{Answer, FetchError, Outgoing, Secret},
     store::{Entry, Key},
 };
@@ -30,11 +31,17 @@ pub trait Host {
     /// When there is no complete answer.
     async fn fetch(&self, request: Outgoing) -> Result<Answer, FetchError>;
 
-    /// The value of a secret. Called when a rule is loaded, never during a request.
+    /// The value of a secret, which the rule calls by `name`. Called when a rule is loaded, never during a request.
     ///
     /// # Errors
     /// A sentence that says what is missing, without any value.
-    fn secret(&self, source: &SecretSource) -> Result<Secret, String>;
+    fn secret(&self, name: &str, source: &SecretSource) -> Result<Secret, String>;
+
+    /// Whether connections can be made with an identity. Called when a rule is loaded.
+    ///
+    /// # Errors
+    /// Which half is wrong, and a sentence that says why, without any of it.
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)>;
 
     /// The text of a script file that stands beside the rules. Called when a rule is loaded.
     ///

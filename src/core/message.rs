@@ -1,10 +1,13 @@
 //! Requests and answers as plain data, in the types of the `http` crate.
 
-use std::{fmt, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
+
+use super::identity::Identity;
+pub use super::secret::Secret;
 
 /// What reached us from an auth server: the body is read whole, and bounded, by the host.
 pub type Request = http::Request<Bytes>;
@@ -25,6 +28,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// The limit of this call; without one the host's own limit holds.
     pub timeout: Option<Duration>,
+    /// Who we show to be when the connection is made; nobody without.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// An upstream's answer, whatever its status.
@@ -49,28 +54,21 @@ pub enum FetchError {
     Connect(String),
     /// The body is larger than this many bytes.
     TooLarge(usize),
+    /// The upstream refused our certificate, or wants one.
+    Refused(String),
     /// The connection broke before the answer was complete, or it was not HTTP.
     Broken(String),
 }
 
-/// A value that must never be printed: a caller's token, an API key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: impl Into<Box<str>>) -> Self {
-        Secret(value.into())
-    }
-
-    /// The value itself, for the one place where it must stand.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+impl FetchError {
+    /// What happened, for logs and traces.
+    pub fn words(&self) -> String {
+        match self {
+            FetchError::Timeout => "no answer in time".into(),
+            FetchError::Connect(why) => format!("no connection: {why}"),
+            FetchError::TooLarge(limit) => format!("the answer has more than {limit} bytes"),
+            FetchError::Refused(why) => format!("our certificate was refused: {why}"),
+            FetchError::Broken(why) => format!("the answer broke off: {why}"),
+        }
     }
 }

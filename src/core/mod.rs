@@ -20,10 +20,16 @@ mod response;
 mod denial;
 mod facts;
 mod host;
+pub mod identity;
+pub mod jose;
 mod message;
 pub mod problem;
+mod secret;
 pub mod store;
 mod trace;
+
+// Verified tokens, for the steps that want them.
+mod keyring;
 
 // What a rule says, and how it says a value.
 mod rule;
@@ -34,8 +40,12 @@ mod audit;
 mod compile;
 mod evaluate;
 
+// A rule on recorded answers.
+mod case;
+
 pub use self::{
     calls::Summary,
+    case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate},
     host::{Host, SecretSource},

@@ -5,11 +5,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, Serializer};
 
 use super::{
-    calls::{self, Cause},
+    calls::{self, Cause, TokenFault},
     claims::{self, Claims},
     denial::Denial,
+    jose,
     message::{FetchError, Response},
-    require, script, token,
+    require, script,
+    token::{self, Unverified},
 };
 
 /// Everything that can end a request without claims.
@@ -17,6 +19,8 @@ use super::{
 pub enum Failure {
     /// No usable token.
     Token(token::Failure),
+    /// The token is not what the rule asks for.
+    Unverified(Unverified),
     /// A call failed.
     Call(calls::Failure),
     /// A guard does not hold.
@@ -88,11 +92,8 @@ impl Failure {
                 "invalid_request",
                 "an access token in the query is not accepted here: send it in the Authorization header",
             ),
-            Failure::Token(token::Failure::Bound) => challenge(
-                S::BAD_REQUEST,
-                "invalid_request",
-                "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
-            ),
+            Failure::Token(token::Failure::Bound) => bound(),
+            Failure::Unverified(failure) => unverified(failure),
             Failure::Call(failure) => failure.cause.outward(),
             Failure::Require(require::Failure::Denied(denial, reason)) => denied(*denial, reason),
             Failure::Script(script::Failure::Denied(denial, reason)) => denied(*denial, reason),
@@ -125,8 +126,13 @@ impl Failure {
         match self {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
-                Cause::OurCredentials(_) | Cause::Incomplete(_) | Cause::Value(_) => Blame::Us,
+                Cause::OurCredentials(_)
+                | Cause::OwnToken(TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_)))
+                | Cause::Fetch(FetchError::Refused(_))
+                | Cause::Incomplete(_)
+                | Cause::Value(_) => Blame::Us,
                 Cause::RateLimited(_)
+                | Cause::OwnToken(_)
                 | Cause::Status(_)
                 | Cause::Fetch(_)
                 | Cause::Body(_)
@@ -138,8 +144,11 @@ impl Failure {
                 Blame::Caller
             }
             Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) => Blame::Us,
+            Failure::Unverified(Unverified::Unreachable(_) | Unverified::Timeout) => Blame::Upstream,
+            Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
             Failure::Deadline => Blame::Upstream,
             Failure::Token(_)
+            | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
             | Failure::NoRule
@@ -152,6 +161,7 @@ impl Failure {
     pub fn words(&self) -> String {
         match self {
             Failure::Token(token::Failure::Missing) => "no token".into(),
+            Failure::Unverified(failure) => format!("token: {}", failure.words()),
             Failure::Call(failure) => format!("call {}: {}", failure.call, failure.cause.words()),
             Failure::Require(require::Failure::Denied(denial, reason)) => {
                 format!("require: {}: {reason}", denial.code())
@@ -202,14 +212,15 @@ impl Cause {
             Cause::Unauthorized => denied(Denial::InvalidToken, Denial::InvalidToken.reason()),
             Cause::Forbidden => denied(Denial::InsufficientScope, Denial::InsufficientScope.reason()),
             Cause::Denied(denial, reason) => denied(*denial, reason),
-            Cause::RateLimited(seconds) => Outward {
+            Cause::RateLimited(seconds) | Cause::OwnToken(TokenFault::RateLimited(seconds)) => Outward {
                 retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
                 ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the provider limits the rate of requests")
             },
-            Cause::Fetch(FetchError::Timeout) => {
+            Cause::Fetch(FetchError::Timeout) | Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) => {
                 plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
             }
             Cause::OurCredentials(_)
+            | Cause::OwnToken(_)
             | Cause::Status(_)
             | Cause::Fetch(_)
             | Cause::Body(_)
@@ -220,6 +231,40 @@ impl Cause {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }
         }
+    }
+}
+
+fn bound() -> Outward<'static> {
+    Outward {
+        status: StatusCode::BAD_REQUEST,
+        error: "invalid_request",
+        description: "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
+        challenge: true,
+        retry_after: None,
+    }
+}
+
+fn unverified(failure: &Unverified) -> Outward<'_> {
+    use StatusCode as S;
+    let plain = |status, description| Outward {
+        status,
+        error: "server_error",
+        description,
+        challenge: false,
+        retry_after: None,
+    };
+    match failure {
+        Unverified::Token(jose::Failure::Scope) => {
+            denied(Denial::InsufficientScope, Denial::InsufficientScope.reason())
+        }
+        Unverified::Token(_) | Unverified::Inactive => {
+            denied(Denial::InvalidToken, "the access token is not valid here")
+        }
+        Unverified::Bound => bound(),
+        Unverified::OurCredentials(_) | Unverified::Unreachable(_) => {
+            plain(S::BAD_GATEWAY, "the access token could not be verified")
+        }
+        Unverified::Timeout => plain(S::GATEWAY_TIMEOUT, "the access token could not be verified in time"),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// The largest file beside a rule: no upstream may answer more.
+const MAX_BESIDE: u64 = 1024 * 1024;
+
 /// The rules of a folder, and what is wrong with those that are refused.
 #[derive(Debug)]
 pub struct Loaded {
@@ -88,4 +91,20 @@ pub fn source(path: &Path) -> Result<Arc<Source>, String> {
     }
     let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     Ok(Source::new(path.display().to_string(), text))
+}
+
+/// A file that stands beside a rule, bounded: a script, or the body of an answer of a case.
+///
+/// # Errors
+/// A sentence that says why it cannot be read.
+pub fn bytes_beside(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+    if name.contains(['/', '\\']) || name.starts_with('.') {
+        return Err("a file of a case stands beside the rule".into());
+    }
+    let path = folder.join(name);
+    let length = fs::metadata(&path).map_err(|error| error.to_string())?.len();
+    if length > MAX_BESIDE {
+        return Err(format!("it has {length} bytes, and at most {MAX_BESIDE} are read"));
+    }
+    fs::read(&path).map_err(|error| error.to_string())
 }

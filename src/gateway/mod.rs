@@ -5,6 +5,7 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod clients;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
@@ -26,7 +27,7 @@ use std::{
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
-    load::{Loaded, files, load, source},
+    load::{Loaded, bytes_beside, files, load, source},
     log::{flush as flush_log, start as start_log},
     store::Store,
     tls::Certificate,

@@ -5,7 +5,7 @@ use std::{
     error::Error,
     fs,
     hash::{BuildHasher, RandomState},
-    io::Read,
+    io::{self, Read},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -14,23 +14,24 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderValue, header};
-use reqwest::{Client, redirect::Policy};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use reqwest::Client;
+use rustls::AlertDescription;
 use url::{Position, Url};
 
-use super::{Store, clock};
+use super::{
+    Store,
+    clients::{self, Clients},
+    clock,
+};
 use crate::{
     config::Settings,
     core::{
         Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource,
+        identity::{Half, Identity},
         store::{Entry, Key},
     },
 };
 
-/// Idle connections that are kept for each upstream and worker.
-const MAX_IDLE: usize = 256;
-/// How long they are kept: less than most servers do, so that a request rarely meets one that was just closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest secret in a file, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 
@@ -48,7 +49,7 @@ pub enum Secrets {
 /// The native host.
 #[derive(Debug)]
 pub struct Upstream {
-    client: Client,
+    clients: Clients,
     /// Pairs of origins as URLs write them: `https://host`, without a slash.
     reroute: Vec<(String, String)>,
     max_body: usize,
@@ -61,23 +62,12 @@ impl Upstream {
     /// A host with a connection pool of its own; the store is for all that are to share it.
     ///
     /// # Errors
-    /// When the TLS library cannot be set up.
+    /// When the roots cannot be read, or the TLS library cannot be set up.
     pub fn new(settings: &Settings, secrets: Secrets, store: Store) -> Result<Self, String> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls()?)
-            // A proxy from the environment would see every token.
-            .no_proxy()
-            // The core follows redirects, if the rule says so.
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(settings.upstream.connect_timeout.0)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build()
-            .map_err(|error| format!("cannot set up the HTTP client: {error}"))?;
+        let clients = Clients::new(settings)?;
         let reroute = settings.upstream.reroute.iter();
         Ok(Upstream {
-            client,
+            clients,
             reroute: reroute.map(|(from, to)| (from.to_string(), to.to_string())).collect(),
             max_body: settings.upstream.max_body,
             rules: settings.rules.clone(),
@@ -94,8 +84,8 @@ impl Upstream {
         Url::parse(&format!("{to}{}", &url[Position::BeforePath..])).unwrap_or(url)
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, FetchError> {
-        let mut response = self.client.execute(request).await.map_err(|error| fault(&error))?;
+    async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result<Answer, FetchError> {
+        let mut response = client.execute(request).await.map_err(|error| fault(&error))?;
         if response.content_length().is_some_and(|length| length > self.max_body as u64) {
             return Err(FetchError::TooLarge(self.max_body));
         }
@@ -146,27 +136,36 @@ impl Upstream {
 
 impl Host for Upstream {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, url, headers, body, timeout } = outgoing;
+        let Outgoing { method, url, headers, body, timeout, identity } = outgoing;
         let mut request = reqwest::Request::new(method, self.lead(url));
         *request.headers_mut() = headers;
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
+        let made = identity.map(|identity| self.clients.of(&identity)).transpose()?;
+        let client = made.as_ref().unwrap_or(self.clients.plain());
         match timeout {
             Some(limit) => {
-                tokio::time::timeout(limit, self.exchange(request)).await.unwrap_or(Err(FetchError::Timeout))
+                tokio::time::timeout(limit, self.exchange(client, request)).await.unwrap_or(Err(FetchError::Timeout))
             }
             // The deadline of the whole request holds.
-            None => self.exchange(request).await,
+            None => self.exchange(client, request).await,
         }
     }
 
-    fn secret(&self, source: &SecretSource) -> Result<Secret, String> {
+    fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
         match (&self.secrets, source) {
             (Secrets::Placeholders, _) => Ok(Secret::new("placeholder")),
             (Secrets::Given(values), SecretSource::Env(name)) if values.contains_key(name) => Ok(values[name].clone()),
             (_, SecretSource::Env(name)) => environment(name),
             (_, SecretSource::File(path)) => file(path),
+        }
+    }
+
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)> {
+        match self.secrets {
+            Secrets::Placeholders => Ok(()),
+            Secrets::Real | Secrets::Given(_) => clients::check(identity),
         }
     }
 
@@ -225,31 +224,56 @@ fn file(path: &str) -> Result<Secret, String> {
     if value.is_empty() { Err(format!("{path} is empty")) } else { Ok(Secret::new(value)) }
 }
 
-/// TLS with the roots of the web; certificates are always verified.
-fn tls() -> Result<ClientConfig, String> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("cannot set up TLS: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 /// What went wrong. The words are those of the innermost error: the outer ones name the URL, which may hold a token.
 fn fault(error: &reqwest::Error) -> FetchError {
     if error.is_timeout() && !error.is_connect() {
         return FetchError::Timeout;
     }
-    let mut inner: &dyn Error = error;
+    let mut inner: &(dyn Error + 'static) = error;
+    let mut refused = false;
     while let Some(source) = inner.source() {
         inner = source;
+        refused |= alert(inner).is_some_and(is_about_us);
     }
     let words = if std::ptr::eq(std::ptr::from_ref(inner).cast::<u8>(), std::ptr::from_ref(error).cast::<u8>()) {
         "the exchange failed".to_owned()
     } else {
         inner.to_string()
     };
-    if error.is_connect() { FetchError::Connect(words) } else { FetchError::Broken(words) }
+    match error.is_connect() {
+        _ if refused => FetchError::Refused(words),
+        true => FetchError::Connect(words),
+        false => FetchError::Broken(words),
+    }
+}
+
+/// The alert with which the upstream ended TLS.
+fn alert(error: &(dyn Error + 'static)) -> Option<AlertDescription> {
+    let mut error = error;
+    // It is wrapped as a fault of the socket, whose `source` leaves out what it wraps.
+    while let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    match error.downcast_ref() {
+        Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
+        _ => None,
+    }
+}
+
+/// An upstream sends these of a certificate that we showed, or did not show (RFC 8446, section 6.2).
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::NoCertificate
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::CertificateRequired
+            | A::DecryptError
+    )
 }

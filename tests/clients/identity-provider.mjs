@@ -30,9 +30,10 @@ function signingKey() {
   return { ...key, kid: 'signing', use: 'sig', alg: 'RS256' };
 }
 
-function configuration() {
+function configuration({ clients = [], features = {}, scopes = [] }) {
   return {
     clients: [
+      ...clients,
       {
         client_id: CLIENT_ID,
         token_endpoint_auth_method: 'none',
@@ -46,6 +47,7 @@ function configuration() {
       accountId: id,
       claims: () => ({ sub: id, name: ACCOUNT.name, email: ACCOUNT.email, email_verified: true }),
     }),
+    scopes: ['openid', 'offline_access', ...scopes],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     jwks: { keys: [signingKey()] },
@@ -55,6 +57,7 @@ function configuration() {
         enabled: true,
         allowedPolicy: (_context, revoking, token) => token.clientId === revoking.clientId,
       },
+      ...features,
     },
     ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
     interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
@@ -98,18 +101,24 @@ async function awkwardUserinfo(origin, request, response) {
     .end(`{"ok":true,"data":{"profile":${profile},"contacts":${JSON.stringify(contacts)}}}`);
 }
 
-export async function startIdentityProvider() {
+/**
+ * `extra` adds `clients`, `features` and `scopes` to the provider's configuration, and `routes`, functions by their path,
+ * to what its server answers.
+ */
+export async function startIdentityProvider(extra = {}) {
   // The issuer is the origin, which is known only once the server listens.
   let handle;
   const server = await startServer((request, response) =>
     handle(request, response).catch((error) => response.writeHead(500).end(String(error))),
   );
   const { origin } = server;
-  const provider = new Provider(origin, configuration());
+  const provider = new Provider(origin, configuration(extra));
   const standard = provider.callback();
   handle = async (request, response) => {
     if (request.url.startsWith('/interaction/')) return interact(provider, request, response);
     if (request.url === '/awkward/userinfo') return awkwardUserinfo(origin, request, response);
+    const route = extra.routes?.[request.url];
+    if (route) return route(provider, request, response);
     return standard(request, response);
   };
   return server;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use claimsmith::{
     config::Settings,
+    core::{Outcome, Reception, answer},
     gateway::{Loaded, Running, Secrets, Store, load, start},
 };
 use tempfile::TempDir;
@@ -69,6 +70,16 @@ impl Setup {
         let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
             .expect("a host can be made");
         load(&self.settings, &host).expect("the folder can be read")
+    }
+
+    /// Answers one request without serving, to see why it fails.
+    pub fn outcome(&self, path: &str, token: &str) -> Outcome {
+        let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
+            .expect("a host can be made");
+        let loaded = load(&self.settings, &host).expect("the folder can be read");
+        let request = http::Request::get(path).header("authorization", format!("Bearer {token}"));
+        let request = request.body(bytes::Bytes::new()).expect("a sound request");
+        block_on(answer(&loaded.routes, &request, "id", Reception::default(), &host))
     }
 
     /// Serves. All rules must be sound.

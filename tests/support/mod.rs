@@ -1,11 +1,13 @@
 //! What the tests share: a gateway on a free port, upstreams that do as they are told,
 //! and a client.
 
+mod authority;
 mod gateway;
 mod upstream;
 
 use std::time::Duration;
 
+pub use authority::{Authority, Clients, Pair};
 pub use gateway::{Gateway, Setup};
 pub use upstream::{Reply, Seen, Upstream, raw_upstream};
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use serde_json::{Value, json};
 
+use crate::cli::output::count;
 use crate::core::problem::{Code, Level, Problem, Severity, Style, as_json, as_text};
 
 /// With excerpts; the last line says how each level went.
@@ -25,10 +26,6 @@ fn counts(problems: &[&Problem]) -> String {
     let found = found.iter().filter(|(number, _)| *number > 0).map(|(number, word)| count(*number, word));
     let advice = (advice > 0).then(|| format!("{advice} pieces of advice"));
     found.chain(advice).collect::<Vec<_>>().join(" and ")
-}
-
-fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// One object: `rules`, `errors`, `warnings`, `problems`.

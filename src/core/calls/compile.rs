@@ -4,7 +4,6 @@ mod lists;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
@@ -17,22 +16,28 @@ use super::{
 };
 use crate::core::{
     facts::{Root, Shape},
+    identity::{Half, Identity},
+    keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, Auth, FailWhen, Key, Text, TokenPlace},
-    token::credentials,
+    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
     value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
 };
 
 /// Compiles the calls of a rule. `None` if there was a problem.
-pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
+pub fn compile(rule: &Rule, known: &Known<'_>, check: &Check<'_>, problems: &mut Problems) -> Option<Plan> {
+    let (source, calls) = (&rule.source, &rule.calls);
     let mut compiled = Vec::with_capacity(calls.len());
     let mut all = Mentions::default();
     for call in calls {
         let mut mentions = Mentions::default();
         let known = Known { each: call.each.is_some(), ..*known };
-        let mut compiler = Compiler { source, known: &known, problems: &mut *problems, mentions: &mut mentions };
+        let mut compiler = Compiler { source, known: &known, check, problems: &mut *problems, mentions: &mut mentions };
         compiled.push(compiler.call(call));
         all.extend(&mentions);
+    }
+    if let (Some(rule::Token::Call(name)), Some(Root::Call(first))) = (&rule.token, known.token) {
+        put_first(first, &mut compiled);
+        check_first(source, name, &calls[first], problems);
     }
     let ordered = is_ordered(source, &compiled, calls, problems);
     let compiled: Vec<_> = compiled.into_iter().flatten().collect();
@@ -50,7 +55,9 @@ pub fn compile(source: &Arc<Source>, calls: &[rule::Call], known: &Known<'_>, pr
 pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, problems: &mut Problems) {
     for (call, compiled) in calls.iter().zip(&plan.calls) {
         let (Some(decode), Shape::Members(members)) = (&call.decode, &compiled.shape) else { continue };
-        if let Some((member, _)) = members.first().filter(|_| compiled.decoder.gives_text()) {
+        if let Some((member, _)) =
+            members.first().filter(|_| compiled.decoder.gives_text() && compiled.is_one_request())
+        {
             let name = &call.name.name;
             let message = format!("`{name}` is a text, but the rule reads its member `{member}`");
             problems.add(
@@ -60,6 +67,36 @@ pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, prob
             );
         }
     }
+}
+
+/// Has all calls wait for the one that says whether the token is good, but for those that it needs itself.
+fn put_first(first: usize, compiled: &mut [Option<Call>]) {
+    let mut before = vec![first];
+    let mut at = 0;
+    while let Some(number) = before.get(at).copied() {
+        let needs = compiled[number].as_ref().map(|call| call.needs.clone()).unwrap_or_default();
+        for need in needs {
+            if !before.contains(&need) {
+                before.push(need);
+            }
+        }
+        at += 1;
+    }
+    let others = compiled.iter_mut().enumerate().filter(|(number, _)| !before.contains(number));
+    others.filter_map(|(_, call)| call.as_mut()).for_each(|call| call.needs.push(first));
+}
+
+/// A call that says whether the token is good must be made, must not fail in silence, and must carry the token.
+fn check_first(source: &Arc<Source>, name: &Text, call: &rule::Call, problems: &mut Problems) {
+    let fault = match call {
+        call if call.optional => "it is optional, so a bad token would pass",
+        call if call.when.is_some() => "it has a `when`, so a bad token could pass",
+        call if call.each.is_some() || call.paginate.is_some() => "it gives a list, not what is known of the token",
+        _ => return,
+    };
+    let message = format!("the call `{}` cannot say whether the token is good", name.value);
+    let problem = Problem::new(Code::BadValue, rule::place(source, &name.span), message);
+    problems.add(problem.label(fault).help("a check is one request that always has to succeed"));
 }
 
 /// Reports calls that wait for one another. A call that could not be compiled waits for nothing.
@@ -94,12 +131,17 @@ fn is_ordered(source: &Arc<Source>, compiled: &[Option<Call>], calls: &[rule::Ca
     false
 }
 
-struct Compiler<'a> {
-    source: &'a Arc<Source>,
-    known: &'a Known<'a>,
-    problems: &'a mut Problems,
+pub(super) struct Compiler<'a> {
+    pub(super) source: &'a Arc<Source>,
+    pub(super) known: &'a Known<'a>,
+    /// Whether the host can make connections with an identity.
+    pub(super) check: &'a Check<'a>,
+    pub(super) problems: &'a mut Problems,
     mentions: &'a mut Mentions,
 }
+
+/// Asks a host about an identity.
+pub(super) type Check<'a> = dyn Fn(&Identity) -> Result<(), (Half, String)> + 'a;
 
 /// Headers that belong to HTTP itself, or whose value follows from the rest of the call.
 const OWNED_HEADERS: [HeaderName; 7] = [
@@ -112,13 +154,13 @@ const OWNED_HEADERS: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
+pub(super) const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claimsmith/", env!("CARGO_PKG_VERSION")));
 
 impl Compiler<'_> {
     fn call(&mut self, call: &rule::Call) -> Option<Call> {
         let before = self.problems.len();
         let method = self.method(call);
-        let decoder = Decoder::new(call.decode.as_ref());
+        let decoder = self.decoder(call)?;
         let (headers, fixed_headers, fixed_shown, content_type) = self.headers(call, decoder.accept());
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
@@ -162,6 +204,8 @@ impl Compiler<'_> {
             headers,
             body: body?,
             token: TokenPlan::Elsewhere,
+            own_token: None,
+            identity: None,
             carries_token: false,
             decoder,
             optional: call.optional,
@@ -193,11 +237,18 @@ impl Compiler<'_> {
         Spot::text(self.source, text)
     }
 
-    fn bad(&mut self, code: Code, text: &Text, message: impl Into<String>, label: &str, help: impl Into<String>) {
+    pub(super) fn bad(
+        &mut self,
+        code: Code,
+        text: &Text,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
         self.bad_part(code, text, 0..text.value.len(), message, label, help);
     }
 
-    fn bad_part(
+    pub(super) fn bad_part(
         &mut self,
         code: Code,
         text: &Text,
@@ -210,18 +261,25 @@ impl Compiler<'_> {
         self.problems.add(problem);
     }
 
-    fn bad_key(&mut self, code: Code, key: &Key, message: impl Into<String>, label: &str, help: impl Into<String>) {
+    pub(super) fn bad_key(
+        &mut self,
+        code: Code,
+        key: &Key,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) {
         let place = rule::place(self.source, &key.span);
         self.problems.add(Problem::new(code, place, message).label(label).help(help));
     }
 
-    fn template(&mut self, text: &Text, position: Position) -> Option<Template> {
+    pub(super) fn template(&mut self, text: &Text, position: Position) -> Option<Template> {
         let spot = Spot::text(self.source, text);
         Template::compile(&spot, &text.value, position, Offer::Call, self.known, self.problems)
     }
 
     /// A text that must be known when the rule is loaded.
-    fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
+    pub(super) fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
         let template = self.template(text, position)?;
         let fixed = template.fixed().map(std::borrow::Cow::into_owned);
         if fixed.is_none() {
@@ -234,6 +292,16 @@ impl Compiler<'_> {
             );
         }
         fixed
+    }
+
+    fn decoder(&mut self, call: &rule::Call) -> Option<Decoder> {
+        match call.decode.as_ref().map(|decode| &decode.format) {
+            Some(rule::Format::Jwt(jwt)) => {
+                let verifier = Verifier::compile(self.source, jwt, false, self.known, self.problems)?;
+                Some(Decoder::Jwt(Box::new(verifier)))
+            }
+            _ => Some(Decoder::new(call.decode.as_ref())),
+        }
     }
 
     /// The calls whose answers are read before this one is sent.
@@ -418,38 +486,10 @@ impl Compiler<'_> {
         (headers, fixed, shown, content_type)
     }
 
-    fn auth(&mut self, call: &rule::Call, compiled: &mut Call) {
-        let (value, words) = match &call.auth {
-            None => return,
-            Some(Auth::Bearer(text)) => {
-                let Some(token) = self.fixed(text, Position::Header, "`auth.bearer`") else { return };
-                (credentials("Bearer", &token), format!("Bearer {}", named(text)))
-            }
-            Some(Auth::Basic { user, password }) => {
-                let user = self.fixed(user, Position::Header, "`auth.basic.user`");
-                let password = self.fixed(password, Position::Header, "`auth.basic.password`");
-                let (Some(user), Some(password)) = (user, password) else { return };
-                (credentials("Basic", &BASE64_STANDARD.encode(format!("{user}:{password}"))), "Basic [secret]".into())
-            }
-        };
-        let Some(value) = value else {
-            return self.bad_key(
-                Code::BadHeader,
-                &call.name,
-                "no header can hold these credentials",
-                "its `auth` has a control character",
-                "correct the value where the secret comes from",
-            );
-        };
-        if self.set_authorization(call, compiled, "`auth`") {
-            compiled.fixed_headers.insert(header::AUTHORIZATION, value);
-            compiled.fixed_shown.push(format!("authorization: {words}"));
-        }
-    }
-
     /// False, with a problem, if something else in the call sets `Authorization` already.
-    fn set_authorization(&mut self, call: &rule::Call, compiled: &Call, by: &str) -> bool {
-        let taken = compiled.fixed_headers.contains_key(header::AUTHORIZATION)
+    pub(super) fn set_authorization(&mut self, call: &rule::Call, compiled: &Call, by: &str) -> bool {
+        let taken = compiled.own_token.is_some()
+            || compiled.fixed_headers.contains_key(header::AUTHORIZATION)
             || compiled.headers.iter().any(|(name, _)| *name == header::AUTHORIZATION);
         if taken {
             let message = format!("[call.{}] sets the header Authorization twice, once by {by}", call.name.name);
@@ -617,7 +657,7 @@ fn from_elsewhere(text: &str) -> Option<Range<usize>> {
 }
 
 /// Why a call cannot go to a URL: the part that is wrong, headline, label and remedy.
-fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &'static str)> {
+pub(super) fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &'static str)> {
     let whole = 0..text.len();
     let host = text.find("://").map_or(0, |at| at + 3);
     if !matches!(url.scheme(), "http" | "https") {
@@ -638,7 +678,7 @@ fn unfit(url: &Url, text: &str) -> Option<(Range<usize>, String, &'static str, &
 }
 
 /// A text with `${secrets.NAME}` as people may see it.
-fn named(text: &Text) -> String {
+pub(super) fn named(text: &Text) -> String {
     text.value.replace("${", "[").replace('}', "]")
 }
 

@@ -3,6 +3,7 @@
 //! The order follows from what each call mentions: it starts as soon as the
 //! answers that it reads are there, and calls that read none start at once.
 
+mod auth;
 mod body;
 mod compile;
 mod decode;
@@ -19,6 +20,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::StatusCode;
 use serde_json::Value;
 
+pub use auth::TokenFault;
 pub use compile::{check_texts, compile};
 pub use plan::Plan;
 
@@ -56,6 +58,8 @@ pub enum Cause {
     Forbidden,
     /// The upstream refused our own credentials.
     OurCredentials(StatusCode),
+    /// There is no token of our own.
+    OwnToken(TokenFault),
     /// The upstream wants fewer requests: 429. After so many seconds, if it says.
     RateLimited(Option<u64>),
     /// A status that the call does not expect.
@@ -376,10 +380,8 @@ impl Cause {
             Cause::OurCredentials(status) => format!("the upstream refused our own credentials ({})", status.as_u16()),
             Cause::RateLimited(_) => "the upstream wants fewer requests (429)".into(),
             Cause::Status(status) => format!("the upstream answered {}", status.as_u16()),
-            Cause::Fetch(FetchError::Timeout) => "no answer in time".into(),
-            Cause::Fetch(FetchError::Connect(why)) => format!("no connection: {why}"),
-            Cause::Fetch(FetchError::TooLarge(limit)) => format!("the answer has more than {limit} bytes"),
-            Cause::Fetch(FetchError::Broken(why)) => format!("the answer broke off: {why}"),
+            Cause::OwnToken(fault) => fault.words(),
+            Cause::Fetch(error) => error.words(),
             Cause::Body(why) => format!("the answer cannot be read: {why}"),
             Cause::Redirect(why) => format!("a redirect was not followed: {why}"),
             Cause::List(why) => format!("the list is not whole: {why}"),

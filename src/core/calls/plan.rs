@@ -1,11 +1,12 @@
 //! The calls of a rule as they run: everything that does not depend on a request is made already.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, Method};
 use url::Url;
 
 use super::{
+    auth::OwnToken,
     body::Body,
     decode::Decoder,
     lists::{Each, Paginate},
@@ -16,6 +17,7 @@ use super::{
 use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
+    identity::Identity,
     value::{Expression, Mentions, Template},
 };
 
@@ -40,6 +42,10 @@ pub(super) struct Call {
     pub(super) headers: Vec<(HeaderName, Template)>,
     pub(super) body: Body,
     pub(super) token: TokenPlan,
+    /// Where a token of our own comes from, if one travels in the header Authorization.
+    pub(super) own_token: Option<OwnToken>,
+    /// Who we show to be.
+    pub(super) identity: Option<Arc<Identity>>,
     /// The upstream judges the caller's token, so its 401 and 403 are about that.
     pub(super) carries_token: bool,
     pub(super) decoder: Decoder,
@@ -124,6 +130,11 @@ impl Plan {
         self.calls.iter().map(|call| match &call.address {
             Address::Fixed(url, _) | Address::Template(_, url) => (url, call.carries_token),
         })
+    }
+
+    /// The token endpoint of each call that has one.
+    pub fn token_endpoints(&self) -> impl Iterator<Item = Option<&Url>> {
+        self.calls.iter().map(|call| call.own_token.as_ref().map(OwnToken::endpoint))
     }
 
     /// What is read of the answer of each call.

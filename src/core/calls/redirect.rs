@@ -48,6 +48,7 @@ impl Redirects {
         }
         if !same {
             next.headers = without_credentials(&sent.headers);
+            next.identity = None;
         }
         Ok(next)
     }

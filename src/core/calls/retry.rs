@@ -29,7 +29,7 @@ impl Retry {
         let wait = FIRST_WAIT * 2_u32.pow(u32::from(attempts.saturating_sub(1)));
         match outcome {
             Err(FetchError::Connect(_) | FetchError::Broken(_)) => Some(wait),
-            Err(FetchError::Timeout | FetchError::TooLarge(_)) => None,
+            Err(FetchError::Timeout | FetchError::TooLarge(_) | FetchError::Refused(_)) => None,
             Ok(answer) if !self.on.contains(&answer.status.as_u16()) => None,
             Ok(answer) => match retry_after(answer) {
                 None => Some(wait),

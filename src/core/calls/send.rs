@@ -6,7 +6,9 @@ use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
-    Cause, Round, judge,
+    Cause, Round,
+    auth::{OwnToken, bearer},
+    judge,
     plan::{Address, Call, TokenPlan},
     retry::Retry,
 };
@@ -14,6 +16,7 @@ use crate::core::{
     facts::{Facts, Kept, Shape},
     host::Host,
     message::{Answer, FetchError, Outgoing},
+    store::Entry,
     token::{Token, credentials},
     value::{Credentials, Failure, Memory},
 };
@@ -76,7 +79,14 @@ pub(super) fn prepare<H>(
         Some(_) => show(call, facts, memory).map_err(Cause::Value)?,
         None => Shown::new(),
     };
-    let outgoing = Outgoing { method: call.method.clone(), url, headers, body, timeout: call.timeout };
+    let outgoing = Outgoing {
+        method: call.method.clone(),
+        url,
+        headers,
+        body,
+        timeout: call.timeout,
+        identity: call.identity.clone(),
+    };
     Ok(Ready { outgoing, shown })
 }
 
@@ -166,9 +176,13 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
     let started = round.trace.map(|_| H::clock());
     let Ready { outgoing, shown } = ready;
-    let (answer, kept) = match travel(call, outgoing, round).await {
+    let answer = match &call.own_token {
+        None => travel(call, outgoing, round).await,
+        Some(own) => travel_as_us(call, own, outgoing, round).await,
+    };
+    let (answer, kept) = match answer {
         Ok(answer) => {
-            let kept = receive(call, &answer);
+            let kept = receive(call, &answer, round.host).await;
             (Some(answer), kept)
         }
         Err(cause) => (None, Err(cause)),
@@ -179,10 +193,32 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
 
 /// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
 /// nothing of them.
-fn receive(call: &Call, answer: &Answer) -> Result<Kept, Cause> {
+async fn receive<H: Host>(call: &Call, answer: &Answer, host: &H) -> Result<Kept, Cause> {
     judge(call, answer)?;
     let shape = if call.is_one_request() { &call.shape } else { &Shape::Whole };
-    call.decoder.read(shape, answer)
+    call.decoder.read(shape, answer, host).await
+}
+
+/// Sends a request with a token of our own, and once more with another one if that is refused.
+async fn travel_as_us<H: Host>(
+    call: &Call,
+    own: &OwnToken,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+) -> Result<Answer, Cause> {
+    let with = |entry: &Entry, mut outgoing: Outgoing| {
+        outgoing.headers.extend(bearer(entry).map(|value| (header::AUTHORIZATION, value)));
+        outgoing
+    };
+    let entry = own.get(round).await.map_err(Cause::OwnToken)?;
+    let answer = travel(call, with(&entry, outgoing.clone()), round).await?;
+    if answer.status != StatusCode::UNAUTHORIZED || call.expect.contains(&answer.status.as_u16()) {
+        return Ok(answer);
+    }
+    match own.exchange(round, &entry).await.map_err(Cause::OwnToken)? {
+        Some(entry) => travel(call, with(&entry, outgoing), round).await,
+        None => Ok(answer),
+    }
 }
 
 /// Sends a request, and the requests that redirects make of it.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
 use super::{
+    auth::{self, Auth, Scheme},
     decode::{self, Decode},
     text::{DENIAL_HELP, Fields, Key, Reader, Text},
 };
@@ -168,20 +169,6 @@ pub enum TokenPlace {
     AsReceived,
 }
 
-/// Our own credentials.
-#[derive(Debug)]
-pub enum Auth {
-    /// `Authorization: Bearer …`.
-    Bearer(Text),
-    /// RFC 7617.
-    Basic {
-        /// The user-id.
-        user: Text,
-        /// The password.
-        password: Text,
-    },
-}
-
 /// One row of `fail_when`.
 #[derive(Debug)]
 pub struct FailWhen {
@@ -254,7 +241,7 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         headers: pairs(reader, fields, "headers"),
         body: body(reader, fields),
         token: token(reader, fields),
-        auth: auth(reader, fields),
+        auth: auth::read(reader, fields),
         decode: decode::read(reader, fields),
         optional: reader.flag(fields, "optional"),
         when: reader.text(fields, "when"),
@@ -379,29 +366,6 @@ fn one_of<'k>(reader: &mut Reader<'_>, table: &Fields<'_>, help: &str, kinds: &[
         (None, _) => {}
     }
     None
-}
-
-fn auth(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Auth> {
-    let table = reader.table(fields, "auth", "auth")?;
-    let sound = reader.known(&table, &["bearer", "basic"]);
-    let help = "write `{ bearer = \"${secrets.…}\" }` or `{ basic = { user = …, password = … } }`";
-    match (table.has("bearer"), table.has("basic")) {
-        (true, false) => reader.text(&table, "bearer").map(Auth::Bearer),
-        (false, true) => {
-            let basic = reader.table(&table, "basic", "auth.basic")?;
-            reader.known(&basic, &["user", "password"]);
-            let user = reader.required_text(&basic, "user", help)?;
-            let password = reader.required_text(&basic, "password", help)?;
-            Some(Auth::Basic { user, password })
-        }
-        (both, _) => {
-            if both || sound {
-                let label = if both { "both are set here" } else { "none is named" };
-                reader.bad_value(table.span(), "exactly one kind of credentials is wanted here", label, help);
-            }
-            None
-        }
-    }
 }
 
 fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<u16> {
@@ -584,6 +548,14 @@ fn retry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Retry> {
 }
 
 impl Call {
+    /// The token endpoint of its credentials.
+    pub fn token_url(&self) -> Option<&Text> {
+        match self.auth.as_ref()?.scheme.as_ref()? {
+            Scheme::ClientCredentials(credentials) => Some(&credentials.token_url),
+            Scheme::Bearer(_) | Scheme::Basic { .. } => None,
+        }
+    }
+
     /// Every text of the call with the place where it stands.
     pub fn span(&self) -> Span {
         self.name.span.clone()

@@ -3,10 +3,13 @@
 //! Nothing here runs, and nothing here is resolved: [`read`] checks that each key
 //! exists and has the right type, and leaves the meaning to the steps.
 
+mod auth;
 mod calls;
+mod cases;
 mod decode;
 mod names;
 mod text;
+mod token;
 mod values;
 
 use std::sync::Arc;
@@ -14,10 +17,13 @@ use std::sync::Arc;
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
-pub use calls::{Auth, Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use auth::{ClientCredentials, Mtls, Scheme, Style};
+pub use calls::{Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
+pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
 
 use self::text::{DENIAL_HELP, Fields, Reader};
@@ -41,6 +47,8 @@ pub struct Rule {
     pub vars: Vec<(Key, Value)>,
     /// Where secrets come from; `None` where that could not be read, which was reported.
     pub secrets: Vec<(Key, Option<SecretSource>)>,
+    /// What the caller's token must be.
+    pub token: Option<Token>,
     /// Headers of the caller's request that the document shows.
     pub request_headers: Vec<Text>,
     /// Query parameters of the caller's request that the document shows.
@@ -128,6 +136,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
             "subject",
             "vars",
             "secrets",
+            "token",
             "request",
             "call",
             "include",
@@ -157,6 +166,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         subject,
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),
+        token: token::read(reader, fields),
         request_headers: listed(reader, "headers"),
         request_query: listed(reader, "query"),
         calls,
@@ -343,6 +353,17 @@ pub fn denial(source: &Arc<Source>, text: &Text, problems: &mut Problems) -> Opt
         problems.add(problem.label("unknown error").help(help));
     }
     found
+}
+
+/// Where a value stands that must not be seen: its excerpt has stars.
+pub fn masked_place(source: &Arc<Source>, span: &Span) -> Place {
+    let Span { start, end } = *span;
+    let text = &source.text;
+    // Lines stay lines, so that the place is the same.
+    let stars = text[start..end].chars().map(|c| if c == '\n' { '\n' } else { '*' });
+    let masked = format!("{}{}{}", &text[..start], stars.collect::<String>(), &text[end..]);
+    let end = start + text[start..end].chars().count();
+    Place { source: Source::new(source.name.as_str(), masked), span: start..end }
 }
 
 /// Where a value of the rule stands.

@@ -8,7 +8,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::names::{RESERVED, is_variable_name};
+use super::{
+    masked_place,
+    names::{RESERVED, is_variable_name},
+};
 use crate::core::problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean, nearest};
 
 /// The remedy where a rule does not say what it answers.
@@ -124,14 +127,11 @@ impl<'a> Reader<'a> {
 
     /// A secret that is written out. Its excerpt must not carry it into a terminal or a log.
     pub(super) fn secret_value(&mut self, what: &str, value: &Spanned<DeValue<'_>>) {
-        let Span { start, end } = value.span();
-        let text = &self.source.text;
-        let masked = format!("{}{}{}", &text[..start], "*".repeat(end - start), &text[end..]);
-        let source = Source::new(self.source.name.as_str(), masked);
         let message =
             format!("`{what}` takes `{{ env = \"NAME\" }}` or `{{ file = \"/path\" }}`, never the value itself");
         let label = format!("this is {}", a_type(value.get_ref()));
-        self.problems.add(Problem::new(Code::WrongType, Place { source, span: start..end }, message).label(label));
+        self.problems
+            .add(Problem::new(Code::WrongType, masked_place(self.source, &value.span()), message).label(label));
     }
 
     pub(super) fn bad_value(&mut self, span: Span, message: impl Into<String>, label: &str, help: impl Into<String>) {

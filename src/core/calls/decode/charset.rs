@@ -35,6 +35,10 @@ fn decode_as<'b>(encoding: &'static Encoding, body: &'b [u8]) -> Result<Cow<'b, 
 
 /// The charset with a label of the Encoding Standard.
 fn find(label: &str) -> Result<&'static Encoding, String> {
+    // What nearly all say, without a search.
+    if label.eq_ignore_ascii_case("utf-8") {
+        return Ok(UTF_8);
+    }
     // For the standard ASCII is windows-1252. Bytes beyond ASCII contradict it, and are UTF-8 in all likelihood.
     if ["us-ascii", "ascii"].iter().any(|ascii| label.eq_ignore_ascii_case(ascii)) {
         return Ok(UTF_8);

@@ -236,7 +236,7 @@ mod tests {
             ("<HTML><body/></HTML>", "an HTML page"),
             ("<!DOCTYPE html><html><body>", "an HTML page"),
             ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "document type of its own"),
-            ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "document type of its own"),
+            ("<!DOCTYPE a [<!ENTITY b SYSTEM 'http://a.example/x'>]><a>&b;</a>", "document type of its own"),
             (&deep(MAX_DEPTH + 1), "more than 64 levels"),
             (&deep(100_000), "more than 64 levels"),
             (&wide(MAX_NODES), "more than 20000 elements"),

@@ -1,0 +1,251 @@
+//! A host that answers from a recording. Nothing waits, and the time stands still.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+use url::Url;
+
+use crate::core::{
+    host::{Host, SecretSource},
+    identity::{Half, Identity},
+    message::{Answer, FetchError, Outgoing, Secret},
+    rule::{Asked, Case, Content, Recorded, Reply, Sent},
+    store::{Entry, Key},
+};
+
+/// Gives a file that stands beside a rule: a script, or the body of an answer.
+pub type Files<'a> = &'a (dyn Fn(&str) -> Result<Vec<u8>, String> + Sync);
+
+/// The time of a case that does not say when it happens: 2026-01-01T00:00:00Z.
+const USUAL_NOW: Duration = Duration::from_secs(1_767_225_600);
+
+thread_local! {
+    static NOW: Cell<Duration> = const { Cell::new(USUAL_NOW) };
+}
+
+/// The host of one case.
+pub(super) struct Recording<'a> {
+    case: &'a Case,
+    files: Files<'a>,
+    /// Which answers were asked for.
+    used: RefCell<Vec<bool>>,
+    faults: RefCell<Vec<String>>,
+    secrets: RefCell<BTreeSet<String>>,
+    store: RefCell<HashMap<Key, Entry>>,
+    making: RefCell<HashSet<Key>>,
+}
+
+/// An entry that is being made, by a call that may be given up.
+struct Making<'a>(&'a RefCell<HashSet<Key>>, Key);
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().remove(&self.1);
+    }
+}
+
+impl<'a> Recording<'a> {
+    /// The host of a case; its time begins.
+    pub(super) fn new(case: &'a Case, files: Files<'a>) -> Self {
+        NOW.set(case.now.unwrap_or(USUAL_NOW));
+        Recording {
+            case,
+            files,
+            used: RefCell::new(vec![false; case.answers.len()]),
+            faults: RefCell::default(),
+            secrets: RefCell::default(),
+            store: RefCell::default(),
+            making: RefCell::default(),
+        }
+    }
+
+    /// The secrets that the rule asked for.
+    pub(super) fn asked_secrets(&self) -> BTreeSet<String> {
+        self.secrets.borrow().clone()
+    }
+
+    /// What was wrong with the requests, and the answers that nobody asked for.
+    pub(super) fn faults(self) -> Vec<String> {
+        let used = self.used.into_inner();
+        let unused = self.case.answers.iter().zip(used).filter(|(_, used)| !used);
+        let unused = unused.map(|(answer, _)| format!("no call asked for {} {}", method(answer), answer.url));
+        self.faults.into_inner().into_iter().chain(unused).collect()
+    }
+
+    fn fault(&self, words: String) {
+        self.faults.borrow_mut().push(words);
+    }
+
+    /// The next answer for a request.
+    fn find(&self, outgoing: &Outgoing) -> Option<&'a Recorded> {
+        let mut used = self.used.borrow_mut();
+        let fits = |answer: &Recorded| method(answer) == outgoing.method && same(&answer.url, &outgoing.url);
+        let at = self.case.answers.iter().zip(used.iter()).position(|(answer, used)| !used && fits(answer))?;
+        used[at] = true;
+        Some(&self.case.answers[at])
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<Answer, FetchError> {
+        match reply {
+            Reply::Timeout => Err(FetchError::Timeout),
+            Reply::Connect => Err(FetchError::Connect("the case says so".into())),
+            Reply::Broken => Err(FetchError::Broken("the case says so".into())),
+            Reply::Answer { status, headers, body } => {
+                let mut map = HeaderMap::new();
+                for (key, value) in headers {
+                    match (HeaderName::try_from(&*key.name), HeaderValue::try_from(&*value.value)) {
+                        (Ok(name), Ok(value)) => _ = map.append(name, value),
+                        _ => self.fault(format!("no answer can have the header `{}`", key.name)),
+                    }
+                }
+                let body = match body {
+                    Content::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+                    Content::File(name) => (self.files)(&name.value).map(Bytes::from).unwrap_or_else(|why| {
+                        self.fault(format!("cannot read `{}`: {why}", name.value));
+                        Bytes::new()
+                    }),
+                };
+                Ok(Answer { status: *status, headers: map, body })
+            }
+        }
+    }
+}
+
+impl Host for Recording<'_> {
+    async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
+        let found = self.find(&outgoing);
+        // Calls that start together are all asked before the first has its answer.
+        once_more().await;
+        let Some(recorded) = found else {
+            self.fault(format!("no answer is recorded for {} {}", outgoing.method, outgoing.url));
+            return Err(FetchError::Connect("no answer is recorded".into()));
+        };
+        for fault in judge(&recorded.expect, &outgoing) {
+            self.fault(format!("{} {}: {fault}", outgoing.method, outgoing.url));
+        }
+        self.reply(&recorded.reply)
+    }
+
+    fn secret(&self, name: &str, _: &SecretSource) -> Result<Secret, String> {
+        self.secrets.borrow_mut().insert(name.to_owned());
+        let given = self.case.secrets.iter().find(|(key, _)| key.name == name);
+        Ok(Secret::new(given.map_or_else(|| format!("s3cret-{name}"), |(_, value)| value.value.clone())))
+    }
+
+    fn check(&self, _: &Identity) -> Result<(), (Half, String)> {
+        // No connection is made.
+        Ok(())
+    }
+
+    fn script(&self, file: &str) -> Result<String, String> {
+        let bytes = (self.files)(file)?;
+        String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+    }
+
+    async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        loop {
+            if let Some(entry) = self.store.borrow().get(key) {
+                return Ok(entry.clone());
+            }
+            if self.making.borrow_mut().insert(*key) {
+                break;
+            }
+            // Another call makes it.
+            once_more().await;
+        }
+        let _making = Making(&self.making, *key);
+        let entry = make.await?;
+        self.store.borrow_mut().insert(*key, entry.clone());
+        Ok(entry)
+    }
+
+    async fn forget(&self, key: &Key, stale: &Entry) {
+        let mut store = self.store.borrow_mut();
+        if store.get(key) == Some(stale) {
+            store.remove(key);
+        }
+    }
+
+    async fn pause(&self, _: Duration) {}
+
+    fn clock() -> Duration {
+        Duration::ZERO
+    }
+
+    fn now() -> Duration {
+        NOW.get()
+    }
+}
+
+/// Lets everything else that is ready go first.
+async fn once_more() {
+    let mut waited = false;
+    std::future::poll_fn(|context| match std::mem::replace(&mut waited, true) {
+        true => std::task::Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn method(answer: &Recorded) -> Method {
+    answer.method.as_ref().and_then(|method| method.value.parse().ok()).unwrap_or(Method::GET)
+}
+
+/// True for the same resource; the order of the parameters in a query says nothing.
+fn same(recorded: &Url, sent: &Url) -> bool {
+    let pairs = |url: &Url| {
+        let mut pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        pairs.sort();
+        pairs
+    };
+    recorded[..url::Position::AfterPath] == sent[..url::Position::AfterPath] && pairs(recorded) == pairs(sent)
+}
+
+/// What of a request is not as the case expects.
+fn judge(expect: &Asked, outgoing: &Outgoing) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (key, expected) in &expect.headers {
+        let found = outgoing.headers.get(&*key.name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        match (expected, found) {
+            (Some(expected), Some(found)) if expected.value == found => {}
+            (None, None) => {}
+            (Some(expected), found) => faults.push(format!(
+                "the header `{}` is to be {:?}, and is {}",
+                key.name,
+                expected.value,
+                found.map_or("not there".to_owned(), |found| format!("{found:?}"))
+            )),
+            (None, Some(_)) => faults.push(format!("the header `{}` is not to be there", key.name)),
+        }
+    }
+    let body = String::from_utf8_lossy(&outgoing.body);
+    let fits = match &expect.body {
+        None => true,
+        Some(Sent::Text(text)) => text.value == body,
+        Some(Sent::Json(value)) => serde_json::from_str::<Value>(&body).ok().as_ref() == Some(value),
+        Some(Sent::Form(fields)) => {
+            let mut expected: Vec<_> =
+                fields.iter().map(|(key, text)| (key.name.clone(), text.value.clone())).collect();
+            let mut found: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+            expected.sort();
+            found.sort();
+            expected == found
+        }
+    };
+    if !fits {
+        faults.push(format!("the body is another: {body}"));
+    }
+    faults
+}
