@@ -37,6 +37,8 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What each receiver insists on, kept.
+mod receivers;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.

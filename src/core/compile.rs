@@ -1,7 +1,7 @@
 //! From a rule as written to a rule that runs: each step compiles its part, and all
 //! problems are kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use super::{
     host::{Host, SecretSource},
     message::Secret,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
+    receiver::{self, Contract},
     require,
     rule::{self, Key, Rule, is_rule_name},
     script, token,
@@ -32,6 +33,7 @@ pub struct CompiledRule {
     pub(super) require: require::Plan,
     pub(super) claims: claims::Plan,
     pub(super) script: Option<script::Plan>,
+    pub(super) receiver: Option<receiver::Plan>,
     untried: Option<Problem>,
 }
 
@@ -39,6 +41,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the reader of its answers insists on, if the rule names one.
+    pub fn contract(&self) -> Option<&'static Contract> {
+        self.receiver.as_ref().map(receiver::Plan::contract)
+    }
+
+    /// When an answer must be there: by the settings, or sooner if the receiver hangs up before.
+    pub fn deadline(&self, settings: Duration) -> Duration {
+        self.contract().and_then(Contract::deadline).map_or(settings, |deadline| deadline.min(settings))
     }
 
     /// What is to be said of the rule if it has no cases; `None` if it needs none.
@@ -103,7 +115,9 @@ impl Compiler {
         let token = token::compile(rule, &known, problems);
         let calls = calls::compile(rule, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
-        let claims = claims::compile(rule, &known, problems);
+        let contract = receiver::find(rule, problems);
+        let kinds = contract.map(|contract| contract.kinds(rule.subject_name())).unwrap_or_default();
+        let claims = claims::compile(rule, kinds, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);
         let headers = listed_headers(rule, problems);
         let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
@@ -114,6 +128,9 @@ impl Compiler {
         }
         calls::check_texts(&rule.source, &rule.calls, &calls, problems);
         // What is wrong already would only be told twice.
+        if let Some(contract) = contract.filter(|_| !problems.refuse()) {
+            receiver::check(rule, contract, problems);
+        }
         if !problems.refuse() {
             audit::run(rule, &calls, problems);
         }
@@ -133,6 +150,7 @@ impl Compiler {
             require,
             claims,
             script,
+            receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
             untried: audit::untried(rule),
         })
     }

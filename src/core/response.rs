@@ -10,6 +10,7 @@ use super::{
     denial::Denial,
     jose,
     message::{FetchError, Response},
+    receiver::{self, Errors},
     require, script,
     token::{self, Unverified},
 };
@@ -29,6 +30,8 @@ pub enum Failure {
     Claims(claims::Failure),
     /// The script failed or rejected the request.
     Script(script::Failure),
+    /// The claims are none that the rule's receiver can read.
+    Receiver(receiver::Failure),
     /// The time for the whole request is spent.
     Deadline,
     /// More requests are on their way than the settings allow.
@@ -99,6 +102,7 @@ impl Failure {
             Failure::Script(script::Failure::Denied(denial, reason)) => denied(*denial, reason),
             Failure::Require(require::Failure::Value(_))
             | Failure::Claims(_)
+            | Failure::Receiver(_)
             | Failure::Script(script::Failure::Value(_)) => plain(
                 S::INTERNAL_SERVER_ERROR,
                 "server_error",
@@ -119,6 +123,11 @@ impl Failure {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.outward().status
+    }
+
+    /// The error code of the answer; none if the caller sent no token (RFC 6750, section 3.1).
+    pub fn error(&self) -> Option<&'static str> {
+        Some(self.outward().error).filter(|error| !error.is_empty())
     }
 
     /// Who has to look at it.
@@ -143,7 +152,7 @@ impl Failure {
             Failure::Require(require::Failure::Denied(..)) | Failure::Script(script::Failure::Denied(..)) => {
                 Blame::Caller
             }
-            Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) => Blame::Us,
+            Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) | Failure::Receiver(_) => Blame::Us,
             Failure::Unverified(Unverified::Unreachable(_) | Unverified::Timeout) => Blame::Upstream,
             Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
             Failure::Deadline => Blame::Upstream,
@@ -168,16 +177,20 @@ impl Failure {
             }
             Failure::Require(require::Failure::Value(failure)) => format!("require: {}", failure.words()),
             Failure::Claims(failure) => format!("claim {}: {}", failure.claim, failure.cause.words()),
+            Failure::Receiver(failure) => {
+                format!("receiver {}: claim {}: {}", failure.receiver, failure.claim, failure.words)
+            }
             Failure::Script(script::Failure::Denied(denial, _)) => format!("script: {}", denial.code()),
             Failure::Script(script::Failure::Value(failure)) => format!("script: {}", failure.words()),
             other => other.outward().description.to_owned(),
         }
     }
 
-    /// The answer. `request_id` stands in its body, to be found in the log.
-    pub fn response(&self, request_id: &str) -> Response {
+    /// The answer. `request_id` stands in its body, to be found in the log; for a receiver that would take a body
+    /// for a profile there is none, and the error stands in `WWW-Authenticate` alone.
+    pub fn response(&self, request_id: &str, errors: Errors) -> Response {
         let outward = self.outward();
-        let mut response = if outward.error.is_empty() {
+        let mut response = if outward.error.is_empty() || errors == Errors::Empty {
             Response::new(Bytes::new())
         } else {
             let body = serde_json::json!({

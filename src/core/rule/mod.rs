@@ -41,6 +41,8 @@ pub const MAX_SOURCE: usize = 256 * 1024;
 pub struct Rule {
     /// The text it was read from.
     pub source: Arc<Source>,
+    /// Who reads the answer.
+    pub receiver: Option<Text>,
     /// The claim that identifies the user; `sub` without one.
     pub subject: Option<Text>,
     /// Knobs with their defaults.
@@ -104,6 +106,13 @@ pub enum Script {
     File(Text),
 }
 
+impl Rule {
+    /// The claim that identifies the user.
+    pub fn subject_name(&self) -> &str {
+        self.subject.as_ref().map_or("sub", |subject| &subject.value)
+    }
+}
+
 /// Reads a rule. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read(source: &Arc<Source>, problems: &mut Problems) -> Option<Rule> {
     if source.text.len() > MAX_SOURCE {
@@ -133,6 +142,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
             "description",
             "docs",
             "login",
+            "receiver",
             "subject",
             "vars",
             "secrets",
@@ -163,6 +173,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     let (calls, unread_calls) = calls::read(reader, fields);
     Rule {
         source: reader.source().clone(),
+        receiver: reader.text(fields, "receiver"),
         subject,
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),
