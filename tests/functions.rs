@@ -157,7 +157,7 @@ fn claims_are_made_as_providers_need_it() {
             json!({"sub": "1", "name": "Иван Petrov"}),
         ),
         (
-            "given_name = { rhai = 'first_word(user.name)' }\nfamily_name = { rhai = 'rest_words(user.name)' }",
+            "given_name = { rhai = 'first_word(user.name)' }\nfamily_name = { rhai = 'user.name.rest_words()' }",
             r#"{"id":1,"name":"Ada King Lovelace"}"#,
             json!({"sub": "1", "given_name": "Ada", "family_name": "King Lovelace"}),
         ),

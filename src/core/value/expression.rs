@@ -371,8 +371,21 @@ fn unfit_arguments(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Proble
         let at = offset(text, position);
         let message = format!("`{function}` cannot use this argument");
         let help = format!("`claimsmith functions {function}` says what it takes");
-        problems.add(spot.problem(Code::BadArgument, at..at + 1, message).label(why).help(help));
+        problems.add(spot.problem(Code::BadArgument, at..literal_end(text, at), message).label(why).help(help));
     }
+}
+
+/// Where a text of Rhai's ends that starts at a byte.
+fn literal_end(text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(quote) = rest.chars().next() else { return at };
+    let mut escaped = false;
+    let end = rest.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    at + end.map_or(1, |(end, _)| end + 1)
 }
 
 /// The byte of a text at a position of Rhai's.
