@@ -571,11 +571,12 @@ fn traced(rule: &str, upstream: &Upstream, token: &str) -> Vec<String> {
     let rule = loaded.routes.find("/acme").expect("the rule is sound");
     crate::support::block_on(evaluate(rule, &request, "id", Reception::default(), &host, Some(&trace)));
     let words = |step| match step {
-        Step::Call { name, request, result, .. } => format!("{name}: {result}: {}", request.join(" | ")),
-        Step::Claim { name, from, .. } => format!("claim {name} from {from}"),
-        Step::Note(words) => words,
+        Step::Call { name, request, result, .. } => Some(format!("{name}: {result}: {}", request.join(" | "))),
+        Step::Claim { name, from, .. } => Some(format!("claim {name} from {from}")),
+        Step::Note(words) => Some(words),
+        _ => None,
     };
-    trace.steps().into_iter().map(words).filter(|words| !words.starts_with("user: ")).collect()
+    trace.steps().into_iter().filter_map(words).filter(|words| !words.starts_with("user: ")).collect()
 }
 
 #[test]
