@@ -624,3 +624,97 @@ fn a_trace_of_many_pages_is_short_and_tells_which_one_failed() {
     assert!(told.contains("call list: page 60 failed, and with it the list"), "{told}");
     assert!(steps.len() < 40, "{told}");
 }
+
+/// An upstream whose first connections break off, so many of them; how many there were.
+fn breaking(times: usize) -> (String, Arc<AtomicUsize>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
+    let origin = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = Vec::new();
+            let mut piece = [0; 4096];
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(length) => head.extend_from_slice(&piece[..length]),
+                }
+            }
+            let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 8\r\n\r\n{\"id\":1}";
+            let broken = counted.fetch_add(1, Ordering::SeqCst) < times;
+            // The gateway may have given up already.
+            let _ = stream.write_all(&answer.as_bytes()[..if broken { 60 } else { answer.len() }]);
+        }
+    });
+    (origin, count)
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_again() {
+    let rule = |lines: &str| format!("[call.user]\nurl = \"{ORIGIN}/user\"\n{lines}\n[claims]\nsub = \"$.user.id\"\n");
+    for (lines, times, status, connections) in [
+        ("", 1, 502, 1),
+        ("retry = 1", 1, 200, 2),
+        ("retry = { times = 2, on = [] }", 2, 200, 3),
+        ("retry = 1", 2, 502, 2),
+        ("method = \"POST\"\nbody = \"x\"\nretry = 0", 1, 502, 1),
+    ] {
+        let (origin, count) = breaking(times);
+        let gateway = Setup::new().rule("acme", &rule(lines)).reroute(ORIGIN, &origin).start();
+        assert_eq!(gateway.get("/acme", "t").status, status, "{lines}");
+        assert_eq!(count.load(Ordering::SeqCst), connections, "{lines}");
+    }
+    // Where nobody listens.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
+    let origin = format!("http://{}", free.local_addr().expect("a bound socket has an address"));
+    drop(free);
+    let gateway = Setup::new().rule("acme", &rule("retry = 1")).reroute(ORIGIN, &origin).start();
+    assert_eq!(gateway.get("/acme", "t").status, 502);
+}
+
+#[test]
+fn no_status_is_worth_another_attempt_where_the_list_is_empty() {
+    let rule = format!(
+        "[call.user]\nurl = \"{ORIGIN}/user\"\nretry = {{ times = 2, on = [] }}\n[claims]\nsub = \"$.user.id\"\n"
+    );
+    let upstream = at_first(vec![Reply::new(503, "")]);
+    assert_eq!(serve(&rule, &upstream).get("/acme", "t").status, 502);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn the_deadline_ends_attempts_and_pages() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::new(503, "").header("retry-after", "2"),
+        target => {
+            let number: usize = target.rsplit('=').next().and_then(|page| page.parse().ok()).unwrap_or(1);
+            Reply::json("[]").header("link", format!("</list?page={}>; rel=next", number + 1))
+        }
+    });
+    for lines in ["retry = 3", "url = \"https://api.acme.example/list\"\npaginate = { link = true, max_pages = 1000 }"]
+    {
+        let url = if lines.starts_with("url") { String::new() } else { format!("url = \"{ORIGIN}/user\"\n") };
+        let rule = format!("[call.user]\n{url}{lines}\n[claims]\nsub = {{ value = \"1\" }}\n");
+        let setup = Setup::new().rule("acme", &rule).reroute(ORIGIN, &upstream.origin);
+        let gateway =
+            setup.with(|settings| settings.deadline = claimsmith::config::Span(Duration::from_millis(60))).start();
+        assert_eq!(gateway.get("/acme", "t").status, 504, "{lines}");
+    }
+}
+
+#[test]
+fn a_call_that_reads_all_of_meta_waits_for_all_others() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/last?n=2" => Reply::json(r#"{"id":"z"}"#),
+        "/a" | "/b" => Reply::json("{}"),
+        _ => Reply::new(500, ""),
+    });
+    let rule = format!(
+        "[call.last]\nurl = \"{ORIGIN}/last\"\nquery = {{ n = \"${{meta.len()}}\" }}\n[call.a]\nurl = \"{ORIGIN}/a\"\n\
+         [call.b]\nurl = \"{ORIGIN}/b\"\n[claims]\nsub = \"$.last.id\"\n"
+    );
+    assert_eq!(serve(&rule, &upstream).claims("/acme", "t")["sub"], "z");
+}
