@@ -39,7 +39,11 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What each receiver insists on, kept.
+mod receivers;
 // Scripts that try to run away.
 mod scripts;
+// Whose token passes, and whose answer.
+mod tokens;
 // From the document to the claims, digit for digit.
 mod values;

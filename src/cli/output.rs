@@ -51,6 +51,9 @@ pub(super) fn step(step: &Step) -> String {
             Some(value) => format!("claim {name} = {value}  (from {from})"),
             None => format!("claim {name} is absent"),
         },
+        Step::Judgement { receiver, claim, standing, words } => {
+            format!("receiver {receiver}: {standing:<4} {claim}: {words}")
+        }
         Step::Note(words) => words.clone(),
     }
 }

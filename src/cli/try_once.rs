@@ -12,7 +12,7 @@ use http::header;
 use super::{Common, DONE, WRONG, output, runtime};
 use crate::{
     config::{self, Settings},
-    core::{CompiledRule, Compiler, Reception, Request, Trace, evaluate},
+    core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
     gateway::{Secrets, Store, Upstream, source},
 };
 
@@ -39,12 +39,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
     let request = request(rule.name())?;
-    let trace = arguments.trace.then(Trace::default);
+    // What the receiver makes of the claims is shown in any case.
+    let trace = (arguments.trace || rule.contract().is_some()).then(Trace::default);
     let runtime = runtime()?;
     let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, trace.as_ref());
-    let outcome = runtime.block_on(async { tokio::time::timeout(settings.deadline.0, evaluation).await });
+    let outcome =
+        runtime.block_on(async { tokio::time::timeout(rule.deadline(settings.deadline.0), evaluation).await });
     if let Some(trace) = &trace {
-        trace.steps().iter().for_each(|step| output::remark(&output::step(step)));
+        let shown = |step: &&Step| arguments.trace || matches!(step, Step::Judgement { .. });
+        trace.steps().iter().filter(shown).for_each(|step| output::remark(&output::step(step)));
     }
     let Ok(outcome) = outcome else {
         output::complain("the deadline was spent before the answer was there");

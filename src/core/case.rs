@@ -18,6 +18,7 @@ use super::{
     evaluate::{Outcome, Reception, evaluate},
     message::Request,
     problem::{Problem, Problems, Source},
+    response::Failure,
     rule::{self, Case, Expected},
     trace::{Step, Trace},
 };
@@ -122,7 +123,7 @@ async fn run(case: &Case, (name, source): (&str, &Arc<Source>), files: Files<'_>
             *time = None;
         }
     }
-    verdict.failure = outcome.failure.as_ref().map(super::response::Failure::words);
+    verdict.failure = outcome.failure.as_ref().map(Failure::words);
     compare(&case.expected, &outcome, &mut verdict);
     verdict.faults.extend(recording.faults());
     verdict
@@ -177,24 +178,16 @@ fn compare(expected: &Expected, outcome: &Outcome, verdict: &mut Verdict) {
         }
         Expected::Error { error, .. } => {
             let error = error.as_ref().map(|error| &*error.value);
-            let said = said(outcome, &body);
-            if error != said.as_deref() {
+            // Not read from the body: some readers must not see one.
+            let said = outcome.failure.as_ref().and_then(Failure::error);
+            if error != said {
                 let words =
                     |error: Option<&str>| error.map_or("no error code".to_owned(), |error| format!("`{error}`"));
-                let (error, said) = (words(error), words(said.as_deref()));
+                let (error, said) = (words(error), words(said));
                 verdict.faults.push(format!("{error} is expected, and the answer says {said}"));
             }
         }
     }
-}
-
-/// The error code of an answer: in its body, or, where the reader must not see a body, in `WWW-Authenticate`.
-fn said(outcome: &Outcome, body: &Value) -> Option<String> {
-    if let Some(error) = body["error"].as_str() {
-        return Some(error.to_owned());
-    }
-    let challenge = outcome.response.headers().get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
-    challenge.split_once("error=\"")?.1.split_once('"').map(|(error, _)| error.to_owned())
 }
 
 fn differences(expected: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {

@@ -1,7 +1,7 @@
 //! From a rule as written to a rule that runs: each step compiles its part, and all
 //! problems are kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use serde_json::{Map, Value};
@@ -12,9 +12,10 @@ use super::{
     host::{Host, SecretSource},
     message::Secret,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
+    receiver::{self, Contract},
     require,
     rule::{self, Key, Rule, is_rule_name},
-    script,
+    script, token,
     value::{Engine, Known},
 };
 
@@ -27,10 +28,12 @@ pub struct CompiledRule {
     pub(super) query: Vec<String>,
     /// Something in the rule reads `request`.
     pub(super) reads_request: bool,
+    pub(super) token: Option<token::Check>,
     pub(super) calls: calls::Plan,
     pub(super) require: require::Plan,
     pub(super) claims: claims::Plan,
     pub(super) script: Option<script::Plan>,
+    pub(super) receiver: Option<receiver::Plan>,
     untried: Option<Problem>,
 }
 
@@ -38,6 +41,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the reader of its answers insists on, if the rule names one.
+    pub fn contract(&self) -> Option<&'static Contract> {
+        self.receiver.as_ref().map(receiver::Plan::contract)
+    }
+
+    /// When an answer must be there: by the settings, or sooner if the receiver hangs up before.
+    pub fn deadline(&self, settings: Duration) -> Duration {
+        self.contract().and_then(Contract::deadline).map_or(settings, |deadline| deadline.min(settings))
     }
 
     /// What is to be said of the rule if it has no cases; `None` if it needs none.
@@ -97,13 +110,17 @@ impl Compiler {
             secret_names: &secret_names,
             engine: &self.engine,
             each: false,
+            token: token_claims(rule, &calls, problems),
         };
-        let calls = calls::compile(&rule.source, &rule.calls, &known, &|identity| host.check(identity), problems);
+        let token = token::compile(rule, &known, problems);
+        let calls = calls::compile(rule, &known, &|identity| host.check(identity), problems);
         let require = require::compile(rule, &known, problems);
-        let claims = claims::compile(rule, &known, problems);
+        let contract = receiver::find(rule, problems);
+        let kinds = contract.map(|contract| contract.kinds(rule.subject_name())).unwrap_or_default();
+        let claims = claims::compile(rule, kinds, &known, problems);
         let script = script::compile(rule, |file| host.script(file), &known, problems);
         let headers = listed_headers(rule, problems);
-        let (mut calls, require, claims, script) = (calls?, require?, claims?, script?);
+        let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
         calls.keep(&require.mentions());
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
@@ -111,6 +128,9 @@ impl Compiler {
         }
         calls::check_texts(&rule.source, &rule.calls, &calls, problems);
         // What is wrong already would only be told twice.
+        if let Some(contract) = contract.filter(|_| !problems.refuse()) {
+            receiver::check(rule, contract, problems);
+        }
         if !problems.refuse() {
             audit::run(rule, &calls, problems);
         }
@@ -125,12 +145,31 @@ impl Compiler {
             headers,
             query,
             reads_request,
+            token,
             calls,
             require,
             claims,
             script,
+            receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
             untried: audit::untried(rule),
         })
+    }
+}
+
+/// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.
+fn token_claims(rule: &Rule, calls: &[String], problems: &mut Problems) -> Option<Root> {
+    match rule.token.as_ref()? {
+        rule::Token::Jwt(_) | rule::Token::Introspect(_) => Some(Root::Token),
+        rule::Token::Call(name) => match calls.iter().position(|call| *call == name.value) {
+            Some(number) => Some(Root::Call(number)),
+            None => {
+                let place = rule::place(&rule.source, &name.span);
+                let problem = Problem::new(Code::UnknownName, place, format!("no call is named `{}`", name.value));
+                let help = did_you_mean(&name.value, calls.iter().map(String::as_str));
+                problems.add(problem.label("unknown name").help(help));
+                None
+            }
+        },
     }
 }
 

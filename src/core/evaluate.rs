@@ -8,8 +8,8 @@ use super::{
     facts::Facts,
     host::Host,
     message::{Request, Response},
+    receiver::{self, Errors},
     response::{self, Failure},
-    route::Routes,
     token::{self, Token},
     trace::{Step, Trace},
     value::Memory,
@@ -33,21 +33,21 @@ pub struct Outcome {
     pub calls: Summary,
 }
 
-/// Answers a request from the rule at its path.
+/// Answers a request from the rule at its path, if there is one.
 pub async fn answer<H: Host>(
-    routes: &Routes<CompiledRule>,
+    rule: Option<&CompiledRule>,
     request: &Request,
     request_id: &str,
     reception: Reception,
     host: &H,
 ) -> Outcome {
     let method = request.method();
-    let Some(rule) = routes.find(request.uri().path()) else { return refuse(Failure::NoRule, request_id) };
+    let Some(rule) = rule else { return refuse(None, Failure::NoRule, request_id) };
     if method == http::Method::OPTIONS {
         return Outcome { response: response::options(), failure: None, calls: Summary::default() };
     }
     if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
-        return refuse(Failure::Method, request_id);
+        return refuse(Some(rule), Failure::Method, request_id);
     }
     evaluate(rule, request, request_id, reception, host, None).await
 }
@@ -64,7 +64,7 @@ pub async fn evaluate<H: Host>(
     let mut calls = Summary::default();
     match steps(rule, request, reception, host, trace, &mut calls).await {
         Ok(response) => Outcome { response, failure: None, calls },
-        Err(failure) => Outcome { response: failure.response(request_id), failure: Some(failure), calls },
+        Err(failure) => Outcome { calls, ..refuse(Some(rule), failure, request_id) },
     }
 }
 
@@ -79,6 +79,10 @@ async fn steps<H: Host>(
     let token = Token::receive(request, reception.query_token)?;
     let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, describe(rule, request));
     let mut memory = Memory::default();
+    if let Some(check) = &rule.token {
+        facts.verified(check.run(&token, host).await?);
+        note(trace, || "token: it is what the rule asks for".into());
+    }
     let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
     let round = calls::Round { token: &token, host, trace, began };
     calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
@@ -90,7 +94,11 @@ async fn steps<H: Host>(
         note(trace, || format!("script: {} claims afterwards", claims.len()));
     }
     rule.claims.identify(&claims)?;
-    Ok(response::claims(&claims))
+    let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
+    receiver.keep(&mut claims, trace)?;
+    let response = response::claims(&claims);
+    receiver.weigh(&claims, response.body().len())?;
+    Ok(response)
 }
 
 fn note(trace: Option<&Trace>, words: impl FnOnce() -> String) {
@@ -117,13 +125,23 @@ fn describe(rule: &CompiledRule, request: &Request) -> Value {
     json!({ "method": request.method().as_str(), "rule": rule.name(), "headers": headers, "query": query })
 }
 
-fn refuse(failure: Failure, request_id: &str) -> Outcome {
-    Outcome { response: failure.response(request_id), failure: Some(failure), calls: Summary::default() }
+/// A failure as the receiver of the rule's answers is told of it. Without a rule it is not known who that is, and
+/// may be one that takes a body for a profile: a mistyped address must not log anybody in.
+pub fn refuse(rule: Option<&CompiledRule>, failure: Failure, request_id: &str) -> Outcome {
+    let of_rule = |rule: &CompiledRule| rule.contract().map_or(Errors::Json, receiver::Contract::errors);
+    let errors = rule.map_or(Errors::Empty, of_rule);
+    Outcome { response: failure.response(request_id, errors), failure: Some(failure), calls: Summary::default() }
 }
 
 impl From<token::Failure> for Failure {
     fn from(failure: token::Failure) -> Self {
         Failure::Token(failure)
+    }
+}
+
+impl From<token::Unverified> for Failure {
+    fn from(failure: token::Unverified) -> Self {
+        Failure::Unverified(failure)
     }
 }
 
@@ -142,6 +160,12 @@ impl From<super::require::Failure> for Failure {
 impl From<super::claims::Failure> for Failure {
     fn from(failure: super::claims::Failure) -> Self {
         Failure::Claims(failure)
+    }
+}
+
+impl From<receiver::Failure> for Failure {
+    fn from(failure: receiver::Failure) -> Self {
+        Failure::Receiver(failure)
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Root {
     Meta,
     /// The value that a call with `each` is being made for.
     Each,
+    /// The claims of the caller's token, once it is verified.
+    Token,
 }
 
 /// The document of one request.
@@ -34,6 +36,7 @@ pub struct Facts<'r> {
     request: Value,
     meta: Value,
     each: Value,
+    token: Value,
     /// Claims that say of a list that it was cut short.
     marks: Vec<&'r str>,
 }
@@ -42,7 +45,7 @@ impl<'r> Facts<'r> {
     /// A document in which no call is answered yet; `shapes` has what is read of each call.
     pub fn new(shapes: impl Iterator<Item = &'r Shape>, vars: &'r Value, request: Value) -> Self {
         let calls = shapes.map(|shape| (shape, Kept::Absent)).collect();
-        Facts { calls, vars, request, meta: Value::Null, each: Value::Null, marks: Vec::new() }
+        Facts { calls, vars, request, meta: Value::Null, each: Value::Null, token: Value::Null, marks: Vec::new() }
     }
 
     /// Notes a call's answer, kept by the call's shape. A null for one that was skipped or given up.
@@ -61,6 +64,11 @@ impl<'r> Facts<'r> {
             self.meta = Value::Object(serde_json::Map::new());
         }
         self.meta[call] = meta;
+    }
+
+    /// Notes what is known of the caller's token.
+    pub fn verified(&mut self, claims: serde_json::Map<String, Value>) {
+        self.token = claims.into();
     }
 
     /// Sets the value that a call is being made for.
@@ -89,6 +97,7 @@ impl<'r> Facts<'r> {
             Root::Request => Some(Part::Whole(&self.request)),
             Root::Meta => Some(Part::Whole(&self.meta)),
             Root::Each => Some(Part::Whole(&self.each)),
+            Root::Token => Some(Part::Whole(&self.token)),
         }
     }
 

@@ -14,6 +14,8 @@ mod claims;
 
 mod script;
 
+mod receiver;
+
 mod response;
 
 // The words that the steps share.
@@ -21,11 +23,15 @@ mod denial;
 mod facts;
 mod host;
 pub mod identity;
+pub mod jose;
 mod message;
 pub mod problem;
 mod secret;
 pub mod store;
 mod trace;
+
+// Verified tokens, for the steps that want them.
+mod keyring;
 
 // What a rule says, and how it says a value.
 mod rule;
@@ -43,9 +49,10 @@ pub use self::{
     calls::Summary,
     case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
-    evaluate::{Outcome, Reception, answer, evaluate},
+    evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},

@@ -8,8 +8,11 @@ use super::{
     calls::{self, Cause, TokenFault},
     claims::{self, Claims},
     denial::Denial,
+    jose,
     message::{FetchError, Response},
-    require, script, token,
+    receiver::{self, Errors},
+    require, script,
+    token::{self, Unverified},
 };
 
 /// Everything that can end a request without claims.
@@ -17,6 +20,8 @@ use super::{
 pub enum Failure {
     /// No usable token.
     Token(token::Failure),
+    /// The token is not what the rule asks for.
+    Unverified(Unverified),
     /// A call failed.
     Call(calls::Failure),
     /// A guard does not hold.
@@ -25,6 +30,8 @@ pub enum Failure {
     Claims(claims::Failure),
     /// The script failed or rejected the request.
     Script(script::Failure),
+    /// The claims are none that the rule's receiver can read.
+    Receiver(receiver::Failure),
     /// The time for the whole request is spent.
     Deadline,
     /// More requests are on their way than the settings allow.
@@ -88,16 +95,14 @@ impl Failure {
                 "invalid_request",
                 "an access token in the query is not accepted here: send it in the Authorization header",
             ),
-            Failure::Token(token::Failure::Bound) => challenge(
-                S::BAD_REQUEST,
-                "invalid_request",
-                "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
-            ),
+            Failure::Token(token::Failure::Bound) => bound(),
+            Failure::Unverified(failure) => unverified(failure),
             Failure::Call(failure) => failure.cause.outward(),
             Failure::Require(require::Failure::Denied(denial, reason)) => denied(*denial, reason),
             Failure::Script(script::Failure::Denied(denial, reason)) => denied(*denial, reason),
             Failure::Require(require::Failure::Value(_))
             | Failure::Claims(_)
+            | Failure::Receiver(_)
             | Failure::Script(script::Failure::Value(_)) => plain(
                 S::INTERNAL_SERVER_ERROR,
                 "server_error",
@@ -118,6 +123,11 @@ impl Failure {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.outward().status
+    }
+
+    /// The error code of the answer; none if the caller sent no token (RFC 6750, section 3.1).
+    pub fn error(&self) -> Option<&'static str> {
+        Some(self.outward().error).filter(|error| !error.is_empty())
     }
 
     /// Who has to look at it.
@@ -142,9 +152,12 @@ impl Failure {
             Failure::Require(require::Failure::Denied(..)) | Failure::Script(script::Failure::Denied(..)) => {
                 Blame::Caller
             }
-            Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) => Blame::Us,
+            Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) | Failure::Receiver(_) => Blame::Us,
+            Failure::Unverified(Unverified::Unreachable(_) | Unverified::Timeout) => Blame::Upstream,
+            Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
             Failure::Deadline => Blame::Upstream,
             Failure::Token(_)
+            | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
             | Failure::NoRule
@@ -157,22 +170,27 @@ impl Failure {
     pub fn words(&self) -> String {
         match self {
             Failure::Token(token::Failure::Missing) => "no token".into(),
+            Failure::Unverified(failure) => format!("token: {}", failure.words()),
             Failure::Call(failure) => format!("call {}: {}", failure.call, failure.cause.words()),
             Failure::Require(require::Failure::Denied(denial, reason)) => {
                 format!("require: {}: {reason}", denial.code())
             }
             Failure::Require(require::Failure::Value(failure)) => format!("require: {}", failure.words()),
             Failure::Claims(failure) => format!("claim {}: {}", failure.claim, failure.cause.words()),
+            Failure::Receiver(failure) => {
+                format!("receiver {}: claim {}: {}", failure.receiver, failure.claim, failure.words)
+            }
             Failure::Script(script::Failure::Denied(denial, _)) => format!("script: {}", denial.code()),
             Failure::Script(script::Failure::Value(failure)) => format!("script: {}", failure.words()),
             other => other.outward().description.to_owned(),
         }
     }
 
-    /// The answer. `request_id` stands in its body, to be found in the log.
-    pub fn response(&self, request_id: &str) -> Response {
+    /// The answer. `request_id` stands in its body, to be found in the log; for a receiver that would take a body
+    /// for a profile there is none, and the error stands in `WWW-Authenticate` alone.
+    pub fn response(&self, request_id: &str, errors: Errors) -> Response {
         let outward = self.outward();
-        let mut response = if outward.error.is_empty() {
+        let mut response = if outward.error.is_empty() || errors == Errors::Empty {
             Response::new(Bytes::new())
         } else {
             let body = serde_json::json!({
@@ -226,6 +244,40 @@ impl Cause {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }
         }
+    }
+}
+
+fn bound() -> Outward<'static> {
+    Outward {
+        status: StatusCode::BAD_REQUEST,
+        error: "invalid_request",
+        description: "a sender-constrained token (DPoP, or bound to a certificate) cannot be forwarded",
+        challenge: true,
+        retry_after: None,
+    }
+}
+
+fn unverified(failure: &Unverified) -> Outward<'_> {
+    use StatusCode as S;
+    let plain = |status, description| Outward {
+        status,
+        error: "server_error",
+        description,
+        challenge: false,
+        retry_after: None,
+    };
+    match failure {
+        Unverified::Token(jose::Failure::Scope) => {
+            denied(Denial::InsufficientScope, Denial::InsufficientScope.reason())
+        }
+        Unverified::Token(_) | Unverified::Inactive => {
+            denied(Denial::InvalidToken, "the access token is not valid here")
+        }
+        Unverified::Bound => bound(),
+        Unverified::OurCredentials(_) | Unverified::Unreachable(_) => {
+            plain(S::BAD_GATEWAY, "the access token could not be verified")
+        }
+        Unverified::Timeout => plain(S::GATEWAY_TIMEOUT, "the access token could not be verified in time"),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a host keeps between requests, for all of them: it cost a round trip, and is the same for every caller.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use super::secret::Secret;
+use super::{jose::KeySet, secret::Secret};
 
 /// Names an entry by everything that went into it, without saying any of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,13 @@ pub struct Entry {
 pub enum Stored {
     /// An access token of our own, from a token endpoint (RFC 6749, section 4.4).
     AccessToken(Secret),
+    /// The public keys of an issuer, and when they were fetched, since 1970.
+    KeySet {
+        /// The keys.
+        keys: Arc<KeySet>,
+        /// When they came.
+        fetched: Duration,
+    },
     /// Something was done, and is not to be done again for a while.
     Done,
 }

@@ -31,6 +31,17 @@ pub enum Step {
         /// The words of the rule that it came from.
         from: String,
     },
+    /// What the rule's receiver would make of a claim.
+    Judgement {
+        /// The name of the receiver.
+        receiver: &'static str,
+        /// The claim.
+        claim: String,
+        /// `ok`, `warn` or `fail`.
+        standing: String,
+        /// What the receiver does with it.
+        words: String,
+    },
     /// Something else that decided the answer: a guard, the script.
     Note(String),
 }

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::{Shared, Upstream, clock};
-use crate::core::{Blame, Failure, Outcome, Reception, Request, Summary, answer};
+use crate::core::{Blame, CompiledRule, Failure, Outcome, Reception, Request, answer, refuse};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -64,34 +64,37 @@ impl Service {
         response.headers_mut().insert(REQUEST_ID, id);
         Ok(response)
     }
+
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, request: &mut Request, body: Incoming, id: &str) -> Outcome {
         let settings = &self.shared.settings;
+        let rule = self.shared.routes.find(request.uri().path());
         let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let _one_less = Leaving(&self.shared);
         if in_flight >= settings.max_requests {
-            return refuse(Failure::Overload, id);
+            return refuse(rule, Failure::Overload, id);
         }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
-        let deadline = pin!(tokio::time::sleep(settings.deadline.0));
-        let work = pin!(self.evaluate(request, body, id));
+        let deadline =
+            pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
+        let work = pin!(self.evaluate(rule, request, body, id));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => refuse(Failure::Deadline, id),
+            Either::Right(_) => refuse(rule, Failure::Deadline, id),
         }
     }
 
-    async fn evaluate(&self, request: &mut Request, body: Incoming, id: &str) -> Outcome {
+    async fn evaluate(&self, rule: Option<&CompiledRule>, request: &mut Request, body: Incoming, id: &str) -> Outcome {
         let settings = &self.shared.settings;
         // The bodies of other methods have no meaning here and are left unread.
         if request.method() == Method::POST {
             match receive(body, settings.max_request_body).await {
                 Ok(body) => *request.body_mut() = body,
-                Err(failure) => return refuse(failure, id),
+                Err(failure) => return refuse(rule, failure, id),
             }
         }
         let reception = Reception { query_token: settings.query_token };
-        answer(&self.shared.routes, request, id, reception, &self.upstream).await
+        answer(rule, request, id, reception, &self.upstream).await
     }
 
     /// One line a request: no token, no secret, no claim, and no path that is no rule's name.
@@ -145,10 +148,6 @@ async fn receive(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::RequestTooLarge),
         Err(_) => Err(Failure::Unreadable),
     }
-}
-
-fn refuse(failure: Failure, id: &str) -> Outcome {
-    Outcome { response: failure.response(id), failure: Some(failure), calls: Summary::default() }
 }
 
 /// Request ids: the caller's, or the next of our own.

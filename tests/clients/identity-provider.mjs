@@ -8,8 +8,9 @@ import { STEP_TIMEOUT, startServer } from './support.mjs';
 
 export const CLIENT_ID = 'the-client';
 
-// Nothing listens there: the test reads the code off the redirect and does not follow it.
-export const REDIRECT_URI = 'http://127.0.0.1/callback';
+// Nothing listens there: a test reads the code off the redirect and does not follow it.
+export const ORIGIN = 'http://127.0.0.1';
+export const REDIRECT_URI = `${ORIGIN}/callback`;
 
 /** More than a double can hold, so that a subject rounded on the way is noticed. */
 export const ACCOUNT = {
@@ -38,7 +39,7 @@ function configuration({ clients = [], features = {}, scopes = [] }) {
         client_id: CLIENT_ID,
         token_endpoint_auth_method: 'none',
         application_type: 'native',
-        redirect_uris: [REDIRECT_URI],
+        redirect_uris: [REDIRECT_URI, `${ORIGIN}/authjs/callback/acme`, `${ORIGIN}/better-auth/callback/acme`],
         grant_types: ['authorization_code'],
         response_types: ['code'],
       },

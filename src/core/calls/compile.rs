@@ -17,19 +17,15 @@ use super::{
 use crate::core::{
     facts::{Root, Shape},
     identity::{Half, Identity},
+    keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, FailWhen, Key, Text, TokenPlace},
+    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
     value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
 };
 
 /// Compiles the calls of a rule. `None` if there was a problem.
-pub fn compile(
-    source: &Arc<Source>,
-    calls: &[rule::Call],
-    known: &Known<'_>,
-    check: &Check<'_>,
-    problems: &mut Problems,
-) -> Option<Plan> {
+pub fn compile(rule: &Rule, known: &Known<'_>, check: &Check<'_>, problems: &mut Problems) -> Option<Plan> {
+    let (source, calls) = (&rule.source, &rule.calls);
     let mut compiled = Vec::with_capacity(calls.len());
     let mut all = Mentions::default();
     for call in calls {
@@ -38,6 +34,10 @@ pub fn compile(
         let mut compiler = Compiler { source, known: &known, check, problems: &mut *problems, mentions: &mut mentions };
         compiled.push(compiler.call(call));
         all.extend(&mentions);
+    }
+    if let (Some(rule::Token::Call(name)), Some(Root::Call(first))) = (&rule.token, known.token) {
+        put_first(first, &mut compiled);
+        check_first(source, name, &calls[first], problems);
     }
     let ordered = is_ordered(source, &compiled, calls, problems);
     let compiled: Vec<_> = compiled.into_iter().flatten().collect();
@@ -67,6 +67,36 @@ pub fn check_texts(source: &Arc<Source>, calls: &[rule::Call], plan: &Plan, prob
             );
         }
     }
+}
+
+/// Has all calls wait for the one that says whether the token is good, but for those that it needs itself.
+fn put_first(first: usize, compiled: &mut [Option<Call>]) {
+    let mut before = vec![first];
+    let mut at = 0;
+    while let Some(number) = before.get(at).copied() {
+        let needs = compiled[number].as_ref().map(|call| call.needs.clone()).unwrap_or_default();
+        for need in needs {
+            if !before.contains(&need) {
+                before.push(need);
+            }
+        }
+        at += 1;
+    }
+    let others = compiled.iter_mut().enumerate().filter(|(number, _)| !before.contains(number));
+    others.filter_map(|(_, call)| call.as_mut()).for_each(|call| call.needs.push(first));
+}
+
+/// A call that says whether the token is good must be made, must not fail in silence, and must carry the token.
+fn check_first(source: &Arc<Source>, name: &Text, call: &rule::Call, problems: &mut Problems) {
+    let fault = match call {
+        call if call.optional => "it is optional, so a bad token would pass",
+        call if call.when.is_some() => "it has a `when`, so a bad token could pass",
+        call if call.each.is_some() || call.paginate.is_some() => "it gives a list, not what is known of the token",
+        _ => return,
+    };
+    let message = format!("the call `{}` cannot say whether the token is good", name.value);
+    let problem = Problem::new(Code::BadValue, rule::place(source, &name.span), message);
+    problems.add(problem.label(fault).help("a check is one request that always has to succeed"));
 }
 
 /// Reports calls that wait for one another. A call that could not be compiled waits for nothing.
@@ -130,7 +160,7 @@ impl Compiler<'_> {
     fn call(&mut self, call: &rule::Call) -> Option<Call> {
         let before = self.problems.len();
         let method = self.method(call);
-        let decoder = Decoder::new(call.decode.as_ref());
+        let decoder = self.decoder(call)?;
         let (headers, fixed_headers, fixed_shown, content_type) = self.headers(call, decoder.accept());
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
@@ -262,6 +292,16 @@ impl Compiler<'_> {
             );
         }
         fixed
+    }
+
+    fn decoder(&mut self, call: &rule::Call) -> Option<Decoder> {
+        match call.decode.as_ref().map(|decode| &decode.format) {
+            Some(rule::Format::Jwt(jwt)) => {
+                let verifier = Verifier::compile(self.source, jwt, false, self.known, self.problems)?;
+                Some(Decoder::Jwt(Box::new(verifier)))
+            }
+            _ => Some(Decoder::new(call.decode.as_ref())),
+        }
     }
 
     /// The calls whose answers are read before this one is sent.

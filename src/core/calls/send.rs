@@ -182,7 +182,7 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
     };
     let (answer, kept) = match answer {
         Ok(answer) => {
-            let kept = receive(call, &answer);
+            let kept = receive(call, &answer, round.host).await;
             (Some(answer), kept)
         }
         Err(cause) => (None, Err(cause)),
@@ -193,10 +193,10 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
 
 /// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
 /// nothing of them.
-fn receive(call: &Call, answer: &Answer) -> Result<Kept, Cause> {
+async fn receive<H: Host>(call: &Call, answer: &Answer, host: &H) -> Result<Kept, Cause> {
     judge(call, answer)?;
     let shape = if call.is_one_request() { &call.shape } else { &Shape::Whole };
-    call.decoder.read(shape, answer)
+    call.decoder.read(shape, answer, host).await
 }
 
 /// Sends a request with a token of our own, and once more with another one if that is refused.

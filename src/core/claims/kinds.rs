@@ -36,23 +36,53 @@ pub const NAMES: [(&str, Kind); 7] = [
     ("object", Kind::Object),
 ];
 
-/// The type that OpenID Connect Core, section 5.1, gives a claim. `address` has none here: it is
-/// an object, and those are allowed only where the rule asks for one.
-pub fn of_standard_claim(name: &str) -> Option<Kind> {
-    Some(match name {
-        "sub" | "name" | "given_name" | "family_name" | "middle_name" | "nickname" | "preferred_username"
-        | "profile" | "picture" | "website" | "email" | "gender" | "birthdate" | "zoneinfo" | "locale"
-        | "phone_number" => Kind::String,
-        "email_verified" | "phone_number_verified" => Kind::Boolean,
-        "updated_at" => Kind::Time,
-        _ => return None,
-    })
-}
-
 impl Kind {
     /// The kind with this name.
     pub fn parse(name: &str) -> Option<Kind> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    /// The name that a rule uses.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| *name)
+    }
+
+    /// What it is, in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::String => "text",
+            Kind::Integer => "an integer",
+            Kind::Number => "a number",
+            Kind::Boolean => "true or false",
+            Kind::Time => "a number of seconds",
+            Kind::Strings => "a list of texts",
+            Kind::Object => "an object",
+        }
+    }
+
+    /// The type that OpenID Connect Core, section 5.1, gives a claim. `address` has none here: it is
+    /// an object, and those are allowed only where the rule asks for one.
+    pub fn of_standard_claim(name: &str) -> Option<Kind> {
+        Some(match name {
+            "sub" | "name" | "given_name" | "family_name" | "middle_name" | "nickname" | "preferred_username"
+            | "profile" | "picture" | "website" | "email" | "gender" | "birthdate" | "zoneinfo" | "locale"
+            | "phone_number" => Kind::String,
+            "email_verified" | "phone_number_verified" => Kind::Boolean,
+            "updated_at" => Kind::Time,
+            _ => return None,
+        })
+    }
+
+    /// True for a value that has this type already.
+    pub fn holds(self, value: &Value) -> bool {
+        match self {
+            Kind::String => value.is_string(),
+            Kind::Integer => matches!(value, Value::Number(number) if is_integer(number)),
+            Kind::Number | Kind::Time => value.is_number(),
+            Kind::Boolean => value.is_boolean(),
+            Kind::Strings => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            Kind::Object => value.is_object(),
+        }
     }
 
     /// Converts a value that is not null.

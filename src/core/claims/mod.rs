@@ -25,6 +25,7 @@ pub struct Plan {
     subject: String,
     includes: Vec<Include>,
     claims: Vec<Claim>,
+    kinds: Vec<(String, Kind)>,
 }
 
 #[derive(Debug)]
@@ -66,9 +67,10 @@ pub enum Cause {
     Value(value::Failure),
 }
 
-/// Compiles `include` and `[claims]`. `None` if there was a problem.
-pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
-    let mut compiler = Compiler { source: &rule.source, known, problems };
+/// Compiles `include` and `[claims]`. `None` if there was a problem. `kinds` are types that go before those of
+/// OpenID Connect.
+pub fn compile(rule: &Rule, kinds: Vec<(String, Kind)>, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
+    let mut compiler = Compiler { source: &rule.source, kinds: &kinds, known, problems };
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
@@ -86,11 +88,13 @@ pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Optio
         subject,
         includes,
         claims,
+        kinds,
     })
 }
 
 struct Compiler<'a> {
     source: &'a Arc<Source>,
+    kinds: &'a [(String, Kind)],
     known: &'a Known<'a>,
     problems: &'a mut Problems,
 }
@@ -131,7 +135,7 @@ impl Compiler<'_> {
                     return None;
                 }
             },
-            None => kinds::of_standard_claim(&key.name),
+            None => kind_of(&key.name, self.kinds),
         };
         let value = value::Plan::compile(self.source, written, self.known, self.problems);
         if !self.may_be_flat(key, kind, options) {
@@ -221,7 +225,7 @@ impl Plan {
     ) -> Result<Claims<'f>, Failure> {
         let mut claims: Claims<'f> = Vec::with_capacity(self.claims.len());
         for include in &self.includes {
-            include.copy(facts, &mut claims)?;
+            include.copy(&self.kinds, facts, &mut claims)?;
         }
         for claim in &self.claims {
             let fail = |cause| Failure { claim: claim.name.clone(), cause };
@@ -257,7 +261,7 @@ impl Plan {
         let mut claims = Vec::with_capacity(after.len());
         for (name, value) in after {
             let kind = self.claims.iter().find(|claim| claim.name == name).and_then(|claim| claim.kind);
-            let fit = match kind.or_else(|| kinds::of_standard_claim(&name)) {
+            let fit = match kind.or_else(|| kind_of(&name, &self.kinds)) {
                 Some(kind) => kind.convert(Cow::Owned(value)),
                 None => kinds::flat(Cow::Owned(value)),
             };
@@ -286,6 +290,12 @@ impl Plan {
             Some(_) => fail(Cause::Type("it is neither text nor a number, and it identifies the user")),
         }
     }
+}
+
+/// The type of a claim for which the rule gives none.
+fn kind_of(name: &str, kinds: &[(String, Kind)]) -> Option<Kind> {
+    let given = kinds.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind);
+    given.or_else(|| Kind::of_standard_claim(name))
 }
 
 /// Texts that providers, libraries and templates write where there is no id.
@@ -323,7 +333,12 @@ impl Claim {
 }
 
 impl Include {
-    fn copy<'f>(&'f self, facts: &'f Facts<'_>, claims: &mut Claims<'f>) -> Result<(), Failure> {
+    fn copy<'f>(
+        &'f self,
+        kinds: &[(String, Kind)],
+        facts: &'f Facts<'_>,
+        claims: &mut Claims<'f>,
+    ) -> Result<(), Failure> {
         let fail = |claim: &str, cause| Failure { claim: claim.to_owned(), cause };
         let object = self.path.first(facts).map_err(|failure| fail("include", Cause::Value(failure)))?;
         let Some(Value::Object(members)) = object.as_deref() else { return Ok(()) };
@@ -336,7 +351,7 @@ impl Include {
             let put = match (&self.flatten, &value) {
                 (Some(separator), Cow::Owned(Value::Object(_))) => flatten(name, &value, separator, claims, 0),
                 _ => {
-                    let fit = match kinds::of_standard_claim(name) {
+                    let fit = match kind_of(name, kinds) {
                         Some(kind) => kind.convert(value),
                         None => kinds::flat(value),
                     };

@@ -1,7 +1,7 @@
 //! Every kind of problem, with a code that keeps its meaning for good.
 //!
 //! The first digit says which part of the rule it is about: 1 text, 2 names,
-//! 3 JSONPath, 4 expressions and scripts, 5 calls, 6 claims, 9 security.
+//! 3 JSONPath, 4 expressions and scripts, 5 calls, 6 claims, 8 the receiver, 9 security.
 
 use super::Severity;
 
@@ -56,6 +56,18 @@ pub enum Code {
     NoSubject,
     /// A claim that can never be flat.
     Nested,
+    /// A receiver that there is no contract for.
+    UnknownReceiver,
+    /// A claim that can never have the type that the receiver reads.
+    ReceiverType,
+    /// A claim that the receiver may lose, bend or refuse.
+    ReceiverDoubt,
+    /// A claim that the receiver needs is not there.
+    ReceiverMissing,
+    /// The receiver takes another claim for the user.
+    ReceiverSubject,
+    /// A claim that the receiver does not read, or would like.
+    ReceiverAdvice,
     /// A call without TLS.
     PlainHttp,
     /// The caller's token goes to several origins.
@@ -111,7 +123,7 @@ impl Level {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 34] = [
+    pub const ALL: [Code; 40] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -136,6 +148,12 @@ impl Code {
         Code::PlainText,
         Code::NoSubject,
         Code::Nested,
+        Code::UnknownReceiver,
+        Code::ReceiverType,
+        Code::ReceiverDoubt,
+        Code::ReceiverMissing,
+        Code::ReceiverSubject,
+        Code::ReceiverAdvice,
         Code::PlainHttp,
         Code::SeveralOrigins,
         Code::ConstantVerified,
@@ -175,6 +193,12 @@ impl Code {
             Code::PlainText => "CS6001",
             Code::NoSubject => "CS6002",
             Code::Nested => "CS6003",
+            Code::UnknownReceiver => "CS8001",
+            Code::ReceiverType => "CS8002",
+            Code::ReceiverDoubt => "CS8003",
+            Code::ReceiverMissing => "CS8004",
+            Code::ReceiverSubject => "CS8005",
+            Code::ReceiverAdvice => "CS8006",
             Code::PlainHttp => "CS9001",
             Code::SeveralOrigins => "CS9002",
             Code::ConstantVerified => "CS9003",
@@ -191,8 +215,8 @@ impl Code {
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NoTimeout => Severity::Advice,
-            Code::SeveralNodes => Severity::Warning,
+            Code::NoTimeout | Code::ReceiverAdvice => Severity::Advice,
+            Code::SeveralNodes | Code::ReceiverDoubt => Severity::Warning,
             _ if self.level() == Level::Security => Severity::Warning,
             _ => Severity::Error,
         }

@@ -2,7 +2,10 @@
 
 use toml::de::DeValue;
 
-use super::text::{Fields, Reader, Text};
+use super::{
+    text::{Fields, Reader, Text},
+    token::{self, Jwt},
+};
 use crate::core::problem::Span;
 
 /// How a call's answers are read.
@@ -32,10 +35,12 @@ pub enum Format {
     },
     /// A picture, as text.
     DataUri,
+    /// A signed or encrypted JWT.
+    Jwt(Box<Jwt>),
 }
 
 const HELP: &str = "one of `\"json\"`, `\"text\"`, `\"form\"`, `\"jsonp\"`, `\"xml\"`, `\"data_uri\"`, \
-    `{ xml = { lists = […] } }`";
+    `{ xml = { lists = […] } }`, `{ jwt = { jwks, issuer, audience } }`";
 
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Decode> {
     let value = fields.get("decode")?;
@@ -48,6 +53,11 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Decod
             "jsonp" => Format::Jsonp,
             "xml" => Format::Xml { lists: Vec::new() },
             "data_uri" => Format::DataUri,
+            "jwt" => {
+                let help = "write `decode = { jwt = { jwks = \"https://…\", issuer = \"…\", audience = \"…\" } }`";
+                reader.bad_value(span, "a JWT is verified, which needs to be told how", "no keys", help);
+                return None;
+            }
             other => {
                 reader.bad_value(span, format!("not a format of an answer: `{other}`"), "unknown", HELP);
                 return None;
@@ -67,12 +77,17 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Decod
 
 /// `{ FORMAT = { … } }`.
 fn with_options(reader: &mut Reader<'_>, table: &Fields<'_>) -> Option<Format> {
-    let sound = reader.known(table, &["xml"]);
-    if !table.has("xml") {
-        if sound {
-            reader.bad_value(table.span(), "exactly one format is wanted here", "none is named", HELP);
+    let sound = reader.known(table, &["xml", "jwt"]);
+    match (table.has("xml"), table.has("jwt")) {
+        (true, false) => {}
+        (false, true) => return token::jwt(reader, table, "decode.jwt", true).map(|jwt| Format::Jwt(Box::new(jwt))),
+        (both, _) => {
+            if sound {
+                let label = if both { "both are set here" } else { "none is named" };
+                reader.bad_value(table.span(), "exactly one format is wanted here", label, HELP);
+            }
+            return None;
         }
-        return None;
     }
     let options = reader.table(table, "xml", "decode.xml")?;
     reader.known(&options, &["lists"]);

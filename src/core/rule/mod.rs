@@ -9,6 +9,7 @@ mod cases;
 mod decode;
 mod names;
 mod text;
+mod token;
 mod values;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_case
 pub use decode::{Decode, Format};
 pub use names::{is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
+pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
 
 use self::text::{DENIAL_HELP, Fields, Reader};
@@ -39,12 +41,16 @@ pub const MAX_SOURCE: usize = 256 * 1024;
 pub struct Rule {
     /// The text it was read from.
     pub source: Arc<Source>,
+    /// Who reads the answer.
+    pub receiver: Option<Text>,
     /// The claim that identifies the user; `sub` without one.
     pub subject: Option<Text>,
     /// Knobs with their defaults.
     pub vars: Vec<(Key, Value)>,
     /// Where secrets come from; `None` where that could not be read, which was reported.
     pub secrets: Vec<(Key, Option<SecretSource>)>,
+    /// What the caller's token must be.
+    pub token: Option<Token>,
     /// Headers of the caller's request that the document shows.
     pub request_headers: Vec<Text>,
     /// Query parameters of the caller's request that the document shows.
@@ -100,6 +106,13 @@ pub enum Script {
     File(Text),
 }
 
+impl Rule {
+    /// The claim that identifies the user.
+    pub fn subject_name(&self) -> &str {
+        self.subject.as_ref().map_or("sub", |subject| &subject.value)
+    }
+}
+
 /// Reads a rule. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read(source: &Arc<Source>, problems: &mut Problems) -> Option<Rule> {
     if source.text.len() > MAX_SOURCE {
@@ -129,9 +142,11 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
             "description",
             "docs",
             "login",
+            "receiver",
             "subject",
             "vars",
             "secrets",
+            "token",
             "request",
             "call",
             "include",
@@ -158,9 +173,11 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     let (calls, unread_calls) = calls::read(reader, fields);
     Rule {
         source: reader.source().clone(),
+        receiver: reader.text(fields, "receiver"),
         subject,
         vars: vars(reader, fields),
         secrets: secrets(reader, fields),
+        token: token::read(reader, fields),
         request_headers: listed(reader, "headers"),
         request_query: listed(reader, "query"),
         calls,

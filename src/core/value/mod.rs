@@ -42,6 +42,8 @@ pub struct Known<'a> {
     pub engine: &'a Arc<Engine>,
     /// There is an `each`: a call is being read that is made for every value of a list.
     pub each: bool,
+    /// Where the claims of the caller's token are, if the rule has it verified.
+    pub token: Option<Root>,
 }
 
 impl Known<'_> {
@@ -51,6 +53,7 @@ impl Known<'_> {
             "vars" => Some(Root::Vars),
             "request" => Some(Root::Request),
             "meta" => Some(Root::Meta),
+            "token" => self.token,
             "each" if self.each => Some(Root::Each),
             _ => self.calls.iter().position(|call| call == name).map(Root::Call),
         }
@@ -59,7 +62,8 @@ impl Known<'_> {
     /// The names of all parts of the document.
     pub fn roots(&self) -> Vec<String> {
         let each = self.each.then_some("each");
-        let others = ["vars", "request", "meta"].into_iter().chain(each);
+        let token = self.token.map(|_| "token");
+        let others = ["vars", "request", "meta"].into_iter().chain(token).chain(each);
         self.calls.iter().cloned().chain(others.map(str::to_owned)).collect()
     }
 
@@ -93,6 +97,7 @@ impl Known<'_> {
             Root::Request => "request",
             Root::Meta => "meta",
             Root::Each => "each",
+            Root::Token => "token",
         }
     }
 }
@@ -169,7 +174,7 @@ impl Mentions {
     pub fn calls(&self) -> impl Iterator<Item = usize> {
         self.paths.iter().filter_map(|(root, _)| match root {
             Root::Call(number) => Some(*number),
-            Root::Vars | Root::Request | Root::Meta | Root::Each => None,
+            Root::Vars | Root::Request | Root::Meta | Root::Each | Root::Token => None,
         })
     }
 }

@@ -329,7 +329,11 @@ impl Known<'_> {
             return Some(root);
         }
         let problem = match name {
-            "token" | "secrets" => spot
+            "token" => spot
+                .problem(Code::NotHere, range, "`token` is not in the document")
+                .label("not readable here")
+                .help("its claims are, once `[token]` has it verified: `jwt`, `introspect` or `call`"),
+            "secrets" => spot
                 .problem(Code::NotHere, range, format!("`{name}` is not in the document"))
                 .label("not readable here")
                 .help("the token and the secrets are offered only inside `${…}` of a call, so that they cannot leak into claims"),

@@ -199,7 +199,7 @@ impl fmt::Debug for OwnToken {
 pub(in crate::core::calls) fn bearer(entry: &Entry) -> Option<HeaderValue> {
     match &entry.value {
         Stored::AccessToken(token) => credentials("Bearer", token.expose()),
-        Stored::Done => None,
+        Stored::Done | Stored::KeySet { .. } => None,
     }
 }
 

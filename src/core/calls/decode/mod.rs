@@ -17,6 +17,8 @@ use self::content_type::{ContentType, Kind};
 use super::Cause;
 use crate::core::{
     facts::{Kept, Shape},
+    host::Host,
+    keyring::{self, Verifier},
     message::Answer,
     rule,
 };
@@ -33,6 +35,8 @@ pub(super) enum Decoder {
     /// These elements are arrays also where there is only one.
     Xml(Vec<String>),
     DataUri,
+    /// Verified, which takes the issuer's keys.
+    Jwt(Box<Verifier>),
 }
 
 impl Decoder {
@@ -45,7 +49,7 @@ impl Decoder {
             Some(rule::Format::Form) => Decoder::Form,
             Some(rule::Format::Jsonp) => Decoder::Jsonp,
             Some(rule::Format::Xml { lists }) => Decoder::Xml(lists.iter().map(|name| name.value.clone()).collect()),
-            Some(rule::Format::DataUri) => Decoder::DataUri,
+            Some(rule::Format::DataUri | rule::Format::Jwt(_)) => Decoder::DataUri,
         }
     }
 
@@ -58,6 +62,7 @@ impl Decoder {
             Decoder::Jsonp => "application/javascript, */*;q=0.5",
             Decoder::Xml(_) => "application/xml, text/xml;q=0.9, */*;q=0.5",
             Decoder::DataUri => "image/*",
+            Decoder::Jwt(_) => "application/jwt",
         })
     }
 
@@ -67,7 +72,15 @@ impl Decoder {
     }
 
     /// Reads an answer, as far as the rule needs it. An answer without content is null.
-    pub(super) fn read(&self, shape: &Shape, answer: &Answer) -> Result<Kept, Cause> {
+    pub(super) async fn read<H: Host>(&self, shape: &Shape, answer: &Answer, host: &H) -> Result<Kept, Cause> {
+        match self {
+            Decoder::Jwt(verifier) => jwt(verifier, answer, host).await,
+            _ => self.read_here(shape, answer),
+        }
+    }
+
+    /// Reads an answer for which nobody else has to be asked.
+    fn read_here(&self, shape: &Shape, answer: &Answer) -> Result<Kept, Cause> {
         if matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(Kept::Whole(Value::Null));
         }
@@ -97,7 +110,7 @@ impl Decoder {
             Decoder::ByContentType => return by_content_type(content_type.kind, shape, &text),
             Decoder::Json => return json::read(shape, &text),
             Decoder::Jsonp => return json::read(shape, jsonp::unwrap(&text)?),
-            Decoder::Text | Decoder::DataUri => Value::String(text.into_owned()),
+            Decoder::Text | Decoder::DataUri | Decoder::Jwt(_) => Value::String(text.into_owned()),
             Decoder::Form => form::read(&text, named)?,
             Decoder::Xml(lists) => xml::read(&text, lists)?,
         };
@@ -107,6 +120,16 @@ impl Decoder {
             }
             _ => Ok(Kept::Whole(value)),
         }
+    }
+}
+
+/// A signed or encrypted answer (OpenID Connect Core, section 5.3.2). One that is neither would be a way around.
+async fn jwt<H: Host>(verifier: &Verifier, answer: &Answer, host: &H) -> Result<Kept, Cause> {
+    let text = std::str::from_utf8(&answer.body).map_err(|_| Cause::Body("it is no JWT".into()))?;
+    match verifier.verify(text, host).await {
+        Ok(claims) => Ok(Kept::Whole(Value::Object(claims))),
+        Err(keyring::Failure::Token(failure)) => Err(Cause::Body(format!("the JWT: {}", failure.words()))),
+        Err(keyring::Failure::Keys(why)) => Err(Cause::Body(format!("the JWT: the keys of its issuer: {why}"))),
     }
 }
 

@@ -28,8 +28,15 @@ static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new(|| 
 fn compile(text: &str) -> Result<Path, String> {
     let calls = ["doc".to_owned()];
     let secrets = BTreeMap::new();
-    let known =
-        Known { calls: &calls, vars: &Value::Null, secrets: &secrets, secret_names: &[], engine: &ENGINE, each: false };
+    let known = Known {
+        calls: &calls,
+        vars: &Value::Null,
+        secrets: &secrets,
+        secret_names: &[],
+        engine: &ENGINE,
+        each: false,
+        token: None,
+    };
     let source = Source::new("test", text);
     let mut problems = Problems::default();
     let path = Path::compile(&Spot::file(&source), text, &known, &mut problems);

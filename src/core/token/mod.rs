@@ -1,9 +1,12 @@
 //! The caller's token: where it stands in the request, and whether it can be forwarded.
 
+mod check;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
+pub use self::check::{Check, Unverified, compile};
 use super::message::{Request, Secret};
 
 /// A bearer token as it was received.
@@ -172,6 +175,8 @@ fn is_bound(token: &str) -> bool {
     BASE64_URL_SAFE_NO_PAD
         .decode(payload)
         .ok()
+        // Of a list, serde would take the first item for the first member.
+        .filter(|json| json.trim_ascii_start().starts_with(b"{"))
         .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
         .is_some_and(|claims| claims.cnf.is_some())
 }

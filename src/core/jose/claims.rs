@@ -1,0 +1,118 @@
+//! What a token has to say: issuer, audience, time, and whatever else is expected.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Algorithm, Failure};
+
+/// What is expected of a token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// The algorithms that are accepted.
+    pub algorithms: Vec<Algorithm>,
+    /// The issuer (`iss`).
+    pub issuer: Option<String>,
+    /// One of these must be in `aud`; any will do if there are none.
+    pub audience: Vec<String>,
+    /// The kind of token (`typ`).
+    pub kind: Option<String>,
+    /// It must say when it expires.
+    pub expires: bool,
+    /// How far the clocks may differ.
+    pub leeway: Duration,
+    /// Other claims: equal to the text, or, where it is a list, with it inside.
+    pub claims: Vec<(String, String)>,
+}
+
+impl Expectation {
+    /// Looks at the type in the header; `application/` before it may be left out (RFC 7515, section 4.1.9).
+    pub(super) fn check_type(&self, found: Option<&str>) -> Result<(), Failure> {
+        let plain = |kind: &str| {
+            let kind = kind.to_ascii_lowercase();
+            kind.strip_prefix("application/").map_or(kind.clone(), str::to_owned)
+        };
+        match &self.kind {
+            Some(wanted) if found.map(plain) != Some(plain(wanted)) => Err(Failure::Type),
+            _ => Ok(()),
+        }
+    }
+
+    /// The claims of a text that nobody signed.
+    ///
+    /// # Errors
+    /// When it is no JSON object, or a claim is not as expected.
+    pub fn claims_of(&self, text: &str, now: Duration) -> Result<Map<String, Value>, Failure> {
+        let claims = serde_json::from_str(text).map_err(|_| Failure::Malformed)?;
+        self.check(&claims, now)?;
+        Ok(claims)
+    }
+
+    /// Looks at the claims.
+    ///
+    /// # Errors
+    /// The first that is not as expected.
+    pub fn check(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Failure> {
+        if let Some(issuer) = &self.issuer
+            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
+        {
+            return Err(Failure::Issuer);
+        }
+        if !self.audience.is_empty() && !self.audience.iter().any(|audience| holds(claims.get("aud"), audience)) {
+            return Err(Failure::Audience);
+        }
+        let (now, leeway) = (now.as_secs_f64(), self.leeway.as_secs_f64());
+        match time(claims.get("exp"))? {
+            Some(expires) if now >= expires + leeway => return Err(Failure::Expired),
+            None if self.expires => return Err(Failure::Expired),
+            _ => {}
+        }
+        if let Some(from) = time(claims.get("nbf"))?
+            && now + leeway < from
+        {
+            return Err(Failure::NotYet);
+        }
+        self.check_others(claims)
+    }
+
+    /// Looks at the claims that have no meaning of their own here.
+    fn check_others(&self, claims: &Map<String, Value>) -> Result<(), Failure> {
+        for (name, expected) in &self.claims {
+            let found = claims.get(name);
+            match name.as_str() {
+                // A list of names with spaces between them (RFC 6749, section 3.3); all that are expected must be there.
+                "scope" | "scp" => {
+                    let given = |scope: &str| match found {
+                        Some(Value::String(text)) => text.split(' ').any(|one| one == scope),
+                        found => holds(found, scope),
+                    };
+                    if !expected.split_ascii_whitespace().all(given) {
+                        return Err(Failure::Scope);
+                    }
+                }
+                _ if !holds(found, expected) => return Err(Failure::Claim),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// True if a claim is this text, or a list with it inside.
+fn holds(found: Option<&Value>, expected: &str) -> bool {
+    match found {
+        Some(Value::String(text)) => text == expected,
+        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(expected)),
+        Some(Value::Number(number)) => number.as_str() == expected,
+        Some(Value::Bool(flag)) => expected.parse() == Ok(*flag),
+        Some(Value::Null | Value::Object(_)) | None => false,
+    }
+}
+
+/// A NumericDate (RFC 7519, section 2).
+fn time(found: Option<&Value>) -> Result<Option<f64>, Failure> {
+    match found {
+        None => Ok(None),
+        Some(value) => value.as_f64().filter(|time| time.is_finite()).map(Some).ok_or(Failure::Malformed),
+    }
+}

@@ -1,0 +1,289 @@
+//! The keys that tokens of an issuer are verified with: our own, or fetched from it and kept for a while.
+
+mod verifier;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde_json::{Map, Value};
+use url::Url;
+
+pub use self::verifier::Verifier;
+use super::{
+    host::Host,
+    jose::{self, Expectation, KeySet},
+    message::{Answer, Outgoing},
+    store::{Entry, Key, Stored},
+};
+
+/// How long a set is kept when its answer does not say, and the bounds of what it may say.
+const LIFETIME: Duration = Duration::from_secs(600);
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// A token with an unknown key has the set fetched again (keys rotate), but no more often than this: anybody can
+/// make up a key id.
+const REFETCH: Duration = Duration::from_secs(30);
+/// The limit of one fetch.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the keys are.
+#[derive(Debug)]
+pub enum Keyring {
+    /// At an address of the issuer.
+    Remote {
+        /// The address.
+        url: Url,
+        /// The place of its keys in the host's store.
+        key: Key,
+    },
+    /// In the rule's own secrets.
+    Own(Arc<KeySet>),
+}
+
+/// Why a token could not be verified.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// It is not as expected.
+    Token(jose::Failure),
+    /// The key set cannot be had.
+    Keys(String),
+}
+
+impl Keyring {
+    /// Keys that are fetched.
+    pub fn remote(url: Url) -> Self {
+        let key = Key::new("jwks", &[url.as_str()]);
+        Keyring::Remote { url, key }
+    }
+
+    /// Verifies a token, and gives its claims.
+    ///
+    /// # Errors
+    /// When it is not as expected, or the keys cannot be had.
+    pub async fn verify<H: Host>(
+        &self,
+        token: &str,
+        expectation: &Expectation,
+        host: &H,
+    ) -> Result<Map<String, Value>, Failure> {
+        let (url, key) = match self {
+            Keyring::Own(keys) => return jose::verify(token, keys, expectation, H::now()).map_err(Failure::Token),
+            Keyring::Remote { url, key } => (url, key),
+        };
+        let entry = host.shared(key, fetch(url, host)).await?;
+        let Stored::KeySet { keys, fetched } = &entry.value else { return Err(Failure::Keys("it is gone".into())) };
+        match jose::verify(token, keys, expectation, H::now()) {
+            Err(jose::Failure::UnknownKey) if H::now().saturating_sub(*fetched) >= REFETCH => {
+                host.forget(key, &entry).await;
+                let stale = entry.clone();
+                let newer =
+                    host.shared(key, async { Ok(fetch(url, host).await.unwrap_or_else(|_| again(stale, H::now()))) });
+                match newer.await?.value {
+                    Stored::KeySet { keys, .. } => {
+                        jose::verify(token, &keys, expectation, H::now()).map_err(Failure::Token)
+                    }
+                    Stored::AccessToken(_) | Stored::Done => Err(Failure::Keys("it is gone".into())),
+                }
+            }
+            result => result.map_err(Failure::Token),
+        }
+    }
+}
+
+/// An old set that could not be fetched again: it still serves, and the next attempt waits its turn.
+fn again(mut entry: Entry, now: Duration) -> Entry {
+    if let Stored::KeySet { fetched, .. } = &mut entry.value {
+        *fetched = now;
+    }
+    entry
+}
+
+async fn fetch<H: Host>(url: &Url, host: &H) -> Result<Entry, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
+    let user_agent = concat!("claimsmith/", env!("CARGO_PKG_VERSION"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(user_agent));
+    let outgoing = Outgoing {
+        method: Method::GET,
+        url: url.clone(),
+        headers,
+        body: bytes::Bytes::new(),
+        timeout: Some(TIMEOUT),
+        identity: None,
+    };
+    let answer = host.fetch(outgoing).await.map_err(|error| Failure::Keys(error.words()))?;
+    if !answer.status.is_success() {
+        return Err(Failure::Keys(format!("its address answers {}", answer.status.as_u16())));
+    }
+    let keys = KeySet::parse(&answer.body).map_err(|why| Failure::Keys(why.into()))?;
+    let value = Stored::KeySet { keys: Arc::new(keys), fetched: H::now() };
+    Ok(Entry { value, lifetime: lifetime(&answer) })
+}
+
+/// `max-age` of `Cache-Control` (RFC 9111, section 5.2.2.1), within bounds.
+fn lifetime(answer: &Answer) -> Duration {
+    let said = answer.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let age = said.into_iter().flat_map(|said| said.split(',')).find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("max-age").then(|| value.trim().trim_matches('"').parse().ok())?
+    });
+    age.map_or(LIFETIME, |seconds| Duration::from_secs(seconds).clamp(SHORTEST, LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        collections::HashMap,
+    };
+
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+    use bytes::Bytes;
+    use ed25519_dalek::{Signer, SigningKey};
+    use http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::{
+        FetchError, Secret, SecretSource,
+        identity::{Half, Identity},
+        jose::Algorithm,
+    };
+
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(1000) };
+    }
+
+    /// An issuer whose keys rotate.
+    #[derive(Default)]
+    struct Issuer {
+        keys: RefCell<Vec<u8>>,
+        down: Cell<bool>,
+        fetched: Cell<u32>,
+        store: RefCell<HashMap<Key, Entry>>,
+    }
+
+    impl Host for Issuer {
+        async fn fetch(&self, _: Outgoing) -> Result<Answer, FetchError> {
+            self.fetched.set(self.fetched.get() + 1);
+            if self.down.get() {
+                return Err(FetchError::Timeout);
+            }
+            let jwk = |seed: &u8| {
+                let x = BASE64.encode(SigningKey::from_bytes(&[*seed; 32]).verifying_key().to_bytes());
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": format!("k{seed}"), "x": x })
+            };
+            let keys: Vec<_> = self.keys.borrow().iter().map(jwk).collect();
+            let body = Bytes::from(json!({ "keys": keys }).to_string());
+            Ok(Answer { status: StatusCode::OK, headers: HeaderMap::new(), body })
+        }
+
+        fn secret(&self, _: &str, _: &SecretSource) -> Result<Secret, String> {
+            Err("there is none".into())
+        }
+
+        fn script(&self, _: &str) -> Result<String, String> {
+            Err("there is none".into())
+        }
+
+        fn check(&self, _: &Identity) -> Result<(), (Half, String)> {
+            Ok(())
+        }
+
+        async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+        where
+            E: Clone + Send + Sync + 'static,
+        {
+            if let Some(entry) = self.store.borrow().get(key) {
+                return Ok(entry.clone());
+            }
+            let entry = make.await?;
+            self.store.borrow_mut().insert(*key, entry.clone());
+            Ok(entry)
+        }
+
+        async fn forget(&self, key: &Key, _: &Entry) {
+            self.store.borrow_mut().remove(key);
+        }
+
+        async fn pause(&self, _: Duration) {}
+
+        fn clock() -> Duration {
+            Duration::ZERO
+        }
+
+        fn now() -> Duration {
+            Duration::from_secs(NOW.get())
+        }
+    }
+
+    fn token(seed: u8) -> String {
+        let part = |value: Value| BASE64.encode(value.to_string());
+        let signed = format!(
+            "{}.{}",
+            part(json!({ "alg": "EdDSA", "kid": format!("k{seed}") })),
+            part(json!({ "iss": "i", "aud": "a", "exp": 1_000_000 }))
+        );
+        let signature = SigningKey::from_bytes(&[seed; 32]).sign(signed.as_bytes());
+        format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
+    }
+
+    fn expectation() -> Expectation {
+        Expectation {
+            algorithms: Algorithm::asymmetric(),
+            issuer: Some("i".into()),
+            audience: vec!["a".into()],
+            kind: None,
+            expires: true,
+            leeway: Duration::ZERO,
+            claims: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_rotate_and_nobody_can_make_us_fetch_them_more_often() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let expectation = expectation();
+        let tokens: HashMap<u8, String> = [1, 2, 99].into_iter().map(|seed| (seed, token(seed))).collect();
+        let verify = async |seed: u8| keyring.verify(&tokens[&seed], &expectation, &issuer).await.map(drop);
+        let unknown = Err(Failure::Token(jose::Failure::UnknownKey));
+        assert_eq!(verify(1).await, Ok(()));
+        *issuer.keys.borrow_mut() = vec![1, 2];
+        for _ in 0..1000 {
+            assert_eq!(verify(2).await, unknown, "the set is fresh");
+        }
+        assert_eq!(issuer.fetched.get(), 1);
+        NOW.set(1030);
+        assert_eq!(verify(2).await, Ok(()), "the new key is found once it may be looked for");
+        for _ in 0..1000 {
+            assert_eq!(verify(99).await, unknown);
+        }
+        assert_eq!(issuer.fetched.get(), 2);
+        NOW.set(1060);
+        issuer.down.set(true);
+        for _ in 0..1000 {
+            assert_eq!(verify(99).await, unknown);
+        }
+        assert_eq!(verify(1).await, Ok(()), "the old set still serves");
+        assert_eq!(issuer.fetched.get(), 3);
+    }
+
+    #[test]
+    fn a_set_lives_as_long_as_its_answer_says_within_bounds() {
+        for (said, expected) in [
+            (None, 600),
+            (Some("max-age=300"), 300),
+            (Some("public, max-age=3600, must-revalidate"), 3600),
+            (Some("max-age=0"), 60),
+            (Some("max-age=31536000"), 86_400),
+            (Some("no-cache"), 600),
+            (Some("max-age=x"), 600),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(said.map(|said| (header::CACHE_CONTROL, HeaderValue::from_static(said))));
+            let answer = Answer { status: StatusCode::OK, headers, body: Bytes::new() };
+            assert_eq!(lifetime(&answer).as_secs(), expected, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! From what a rule says of a JWT to what verifies it.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{Failure, Keyring};
+use crate::core::{
+    host::Host,
+    jose::{self, Algorithm, Expectation, KeySet, PrivateKey},
+    problem::{Code, Problem, Problems, Source, did_you_mean},
+    rule::{self, Jwt, Text},
+    value::{Known, Offer, Position, Spot, Template},
+};
+
+/// How far clocks may differ when a rule does not say, and the most that it may say.
+const LEEWAY: Duration = Duration::from_secs(60);
+const MOST_LEEWAY: Duration = Duration::from_secs(600);
+
+/// Verifies JWTs, decrypted first where they are encrypted for us.
+#[derive(Debug)]
+pub struct Verifier {
+    /// None for a token that is encrypted and not signed.
+    keyring: Option<Keyring>,
+    expectation: Expectation,
+    decrypt: Option<PrivateKey>,
+}
+
+impl Verifier {
+    /// Compiles it. A token of a caller must say when it expires, a signed answer need not.
+    pub fn compile(
+        source: &Arc<Source>,
+        jwt: &Jwt,
+        is_token: bool,
+        known: &Known<'_>,
+        problems: &mut Problems,
+    ) -> Option<Verifier> {
+        let before = problems.len();
+        let mut compiler = Compiler { source, known, problems };
+        let keyring = compiler.keyring(jwt);
+        let decrypt = compiler.decrypt(jwt);
+        let expectation = compiler.expectation(jwt, is_token);
+        // A warning is none of this compiler's.
+        let sound = compiler.problems.len() == before;
+        sound.then_some(Verifier { keyring, expectation: expectation?, decrypt })
+    }
+
+    /// Verifies a token, and gives its claims.
+    ///
+    /// # Errors
+    /// When it is not as expected, or the keys cannot be had.
+    pub async fn verify<H: Host>(&self, token: &str, host: &H) -> Result<Map<String, Value>, Failure> {
+        let token = token.trim();
+        let inner = match &self.decrypt {
+            Some(key) if jose::is_encrypted(token) => Some(jose::decrypt(token, key).map_err(Failure::Token)?),
+            _ => None,
+        };
+        match (&self.keyring, &inner) {
+            (Some(keyring), inner) => keyring.verify(inner.as_deref().unwrap_or(token), &self.expectation, host).await,
+            // Only whoever has our public key can have made it, which may be anybody: its claims still must fit.
+            (None, Some(inner)) => self.expectation.claims_of(inner, H::now()).map_err(Failure::Token),
+            (None, None) => Err(Failure::Token(jose::Failure::Encryption)),
+        }
+    }
+}
+
+struct Compiler<'a> {
+    source: &'a Arc<Source>,
+    known: &'a Known<'a>,
+    problems: &'a mut Problems,
+}
+
+impl Compiler<'_> {
+    fn bad(&mut self, text: &Text, message: impl Into<String>, label: &str, help: impl Into<String>) {
+        let spot = Spot::text(self.source, text);
+        let problem = spot.problem(Code::BadValue, 0..text.value.len(), message);
+        self.problems.add(problem.label(label).help(help));
+    }
+
+    fn incomplete(&mut self, jwt: &Jwt, message: &str, help: &str) {
+        let place = rule::place(self.source, &jwt.span);
+        self.problems.add(Problem::new(Code::MissingKey, place, message).label("it is needed here").help(help));
+    }
+
+    /// A text that is known when the rule is loaded.
+    fn fixed(&mut self, text: &Text, position: Position) -> Option<String> {
+        let spot = Spot::text(self.source, text);
+        let template = Template::compile(&spot, &text.value, position, Offer::Call, self.known, self.problems)?;
+        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
+        if fixed.is_none() {
+            let help = "use `${secrets.…}`, `${vars.…}` or plain text";
+            self.bad(text, "this cannot depend on a request", "known only when a request is there", help);
+        }
+        fixed
+    }
+
+    fn keyring(&mut self, jwt: &Jwt) -> Option<Keyring> {
+        match (&jwt.jwks, &jwt.secret) {
+            (Some(jwks), None) => {
+                let url = self.fixed(jwks, Position::Url)?;
+                match Url::parse(&url) {
+                    Ok(url) if matches!(url.scheme(), "https" | "http") => Some(Keyring::remote(url)),
+                    _ => {
+                        self.bad(jwks, "not the address of a key set", "no URL", "write `https://issuer/jwks`");
+                        None
+                    }
+                }
+            }
+            (None, Some(secret)) => {
+                let value = self.fixed(secret, Position::Raw)?;
+                Some(Keyring::Own(Arc::new(KeySet::symmetric(value.as_bytes()))))
+            }
+            (None, None) if jwt.decrypt.is_some() => None,
+            (Some(_), Some(secret)) => {
+                let help = "keep one: an issuer has either a key set or a secret that we share";
+                self.bad(secret, "`jwks` and `secret` exclude each other", "both are set here", help);
+                None
+            }
+            (None, None) => {
+                let message = "it is not said what the signature is verified with";
+                self.incomplete(jwt, message, "name the issuer's key set: `jwks = \"https://issuer/jwks\"`");
+                None
+            }
+        }
+    }
+
+    fn decrypt(&mut self, jwt: &Jwt) -> Option<PrivateKey> {
+        let text = jwt.decrypt.as_ref()?;
+        let value = self.fixed(text, Position::Raw)?;
+        // For commands that only check rules, secrets are placeholders.
+        if value == "placeholder" {
+            return None;
+        }
+        match PrivateKey::parse(&value) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                self.bad(text, "this is no key to decrypt with", why, "correct the value where the secret comes from");
+                None
+            }
+        }
+    }
+
+    fn expectation(&mut self, jwt: &Jwt, is_token: bool) -> Option<Expectation> {
+        let issuer = match &jwt.issuer {
+            Some(issuer) => self.fixed(issuer, Position::Raw),
+            None => {
+                let help = "write `issuer = \"https://…\"`, letter for letter as in the claim `iss`";
+                self.incomplete(jwt, "it is not said who the issuer must be", help);
+                None
+            }
+        };
+        let audience: Vec<_> = jwt.audience.iter().filter_map(|text| self.fixed(text, Position::Raw)).collect();
+        let claims: Vec<_> = jwt
+            .expect
+            .iter()
+            .filter_map(|(key, text)| Some((key.name.clone(), self.fixed(text, Position::Raw)?)))
+            .collect();
+        if jwt.audience.is_empty() && jwt.expect.is_empty() && (is_token || jwt.jwks.is_some()) {
+            let help = "write `audience = \"…\"`, or `expect = { client_id = \"…\" }` (`azp`, …) where the issuer says it \
+                so: a token that another application got must not pass";
+            self.incomplete(jwt, "it is not said for whom the token must be", help);
+        }
+        Some(Expectation {
+            algorithms: self.algorithms(jwt),
+            issuer,
+            audience,
+            kind: jwt.kind.as_ref().map(|kind| kind.value.clone()),
+            expires: is_token,
+            leeway: jwt.leeway.as_ref().map_or(Some(LEEWAY), |leeway| self.leeway(leeway))?,
+            claims,
+        })
+    }
+
+    fn algorithms(&mut self, jwt: &Jwt) -> Vec<Algorithm> {
+        let mut algorithms = Vec::new();
+        for text in &jwt.algorithms {
+            match Algorithm::parse(&text.value) {
+                Some(algorithm) if algorithm.is_symmetric() == jwt.secret.is_some() => algorithms.push(algorithm),
+                Some(_) => {
+                    let message = format!("`{}` does not go with this kind of key", text.value);
+                    let help =
+                        "HMAC (`HS256`, …) goes with `secret`, all others with `jwks`: a public key is no secret";
+                    self.bad(text, message, "another kind of algorithm", help);
+                }
+                None if text.value == "none" => {
+                    let help = "take it away: a token without a signature can be anybody's";
+                    self.bad(text, "`none` is never accepted", "no signature", help);
+                }
+                None => {
+                    let help = did_you_mean(&text.value, Algorithm::ALL.map(|(name, _)| name));
+                    let message = format!("not a signature algorithm: `{}`", text.value);
+                    self.bad(text, message, "unknown", help);
+                }
+            }
+        }
+        match (&jwt.secret, jwt.algorithms.is_empty()) {
+            (Some(_), true) => {
+                let help = "with a `secret`, say which is meant: `algorithms = [\"HS256\"]`";
+                self.incomplete(jwt, "symmetric algorithms are accepted only by name", help);
+            }
+            (None, true) => algorithms = Algorithm::asymmetric(),
+            _ => {}
+        }
+        algorithms
+    }
+
+    fn leeway(&mut self, text: &Text) -> Option<Duration> {
+        let parsed = text.value.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
+        let sound = parsed.filter(|leeway| *leeway <= MOST_LEEWAY);
+        if sound.is_none() {
+            self.bad(text, format!("not a leeway: `{}`", text.value), "out of range", "from `0s` to `600s`");
+        }
+        sound
+    }
+}
