@@ -271,20 +271,20 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     (
         "a pattern that runs away elsewhere",
         Harmless,
-        "let s = \"\"; s.pad(4000, 'a'); s += s; s += s; regex_match(s, \"^(a+)+b$\");",
+        "let s = \"\"; s.pad(4000, 'a'); s += s; regex_match(s, \"^(a+)+b$\");",
     ),
     (
-        "a small pattern over 16 KiB",
+        "a small pattern over 8 KiB",
         Harmless,
-        "let s = \"\"; s.pad(4000, 'a'); s += s; s += s; regex_match(s, \"[ab]*a[ab]{150}c\");",
+        "let s = \"\"; s.pad(4000, 'a'); s += s; regex_match(s, \"[ab]*a[ab]{150}c\");",
     ),
-    ("a larger pattern over 4 KiB", Harmless, "let s = \"\"; s.pad(4000, 'a'); regex_match(s, \"[ab]*a[ab]{700}c\");"),
+    ("a larger pattern over 2 KiB", Harmless, "let s = \"\"; s.pad(2000, 'a'); regex_match(s, \"[ab]*a[ab]{700}c\");"),
     (
-        "the largest pattern over 1 KiB",
+        "the largest pattern over 512 bytes",
         Harmless,
-        "let s = \"\"; s.pad(1000, 'a'); regex_match(s, \"[ab]*a[ab]{3000}c\");",
+        "let s = \"\"; s.pad(500, 'a'); regex_match(s, \"[ab]*a[ab]{3000}c\");",
     ),
-    ("the largest pattern over more", Fails, "let s = \"\"; s.pad(1100, 'a'); regex_match(s, \"[ab]*a[ab]{3000}c\");"),
+    ("the largest pattern over more", Fails, "let s = \"\"; s.pad(550, 'a'); regex_match(s, \"[ab]*a[ab]{3000}c\");"),
     ("a pattern that is too large", Refused, "regex_match(user.name, \"(a{100}){1000}\");"),
     ("a pattern of the provider", Fails, "regex_match(user.name, user.name + \"(\");"),
     ("patterns without end", Fails, "let i = 0; loop { i += 1; regex_match(user.name, `a{${i % 1000}}`); }"),
@@ -296,7 +296,7 @@ const SCRIPTS: &[(&str, End, &str)] = &[
     (
         "a search to the end for every character",
         Fails,
-        "let s = \"\"; s.pad(4000, 'a'); s += s; s += s; regex_replace(s, \"a.*b|a\", \"c\"); loop {}",
+        "let s = \"\"; s.pad(4000, 'a'); s += s; regex_replace(s, \"a.*b|a\", \"c\"); loop {}",
     ),
     ("replaced by more", Fails, "let s = \"\"; s.pad(4000, 'a'); regex_replace(s, \"a\", \"$0$0$0$0$0$0\");"),
     ("a token of much", Fails, "let s = \"\"; s.pad(4000, '['); jwt_claims(`e30.${base64url(\"{\\\"a\\\":\" + s)}.`);"),
@@ -436,7 +436,6 @@ fn every_abusive_script_ends_within_its_bounds() {
         }
         good(&gateway);
     }
-    println!("{worst}");
     assert!(faults.is_empty(), "{} scripts, {worst}\n{faults}", all.len());
 }
 
