@@ -13,6 +13,8 @@ mod support;
 
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
+// What it takes to speak to the providers there are.
+mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
 // The program: commands, exit codes, output, signals.
@@ -41,6 +43,8 @@ mod protocol;
 mod providers;
 // What each receiver insists on, kept.
 mod receivers;
+// The rules that are shipped, and their cases.
+mod rules;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
