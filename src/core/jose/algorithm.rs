@@ -61,6 +61,16 @@ impl Algorithm {
         Algorithm::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, algorithm)| algorithm)
     }
 
+    /// The fewest bytes of a secret, which whoever sees a token could otherwise guess (RFC 7518, section 3.2).
+    pub fn least_secret(self) -> usize {
+        match self {
+            Algorithm::Hs256 => 32,
+            Algorithm::Hs384 => 48,
+            Algorithm::Hs512 => 64,
+            _ => 0,
+        }
+    }
+
     /// True for HMAC.
     pub fn is_symmetric(self) -> bool {
         matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
