@@ -108,6 +108,8 @@ impl KeySet {
         }
         match fitting.any(|key| key.verify(algorithm, message, signature)) {
             true => Ok(()),
+            // Without a name it may be of a key that the set does not have yet.
+            false if id.is_none() && !algorithm.is_symmetric() => Err(Failure::UnknownKey),
             false => Err(Failure::Signature),
         }
     }
