@@ -14,7 +14,7 @@ const ISSUER = 'https://login.acme.example';
 const API = 'https://api.acme.example';
 const US = 'us';
 
-const SIGNING = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA', 'Ed25519'];
+const SIGNING = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'];
 const MACS = { HS256: 32, HS384: 48, HS512: 64 };
 const ENCRYPTING = ['RSA-OAEP-256', 'ECDH-ES'];
 const CIPHERS = ['A128GCM', 'A256GCM'];

@@ -10,6 +10,8 @@ function kind(algorithm) {
       return ['ec', { namedCurve: 'P-256' }];
     case 'ES384':
       return ['ec', { namedCurve: 'P-384' }];
+    case 'ES512':
+      return ['ec', { namedCurve: 'P-521' }];
     case 'EdDSA':
     case 'Ed25519':
       return ['ed25519', {}];
