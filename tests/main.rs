@@ -13,6 +13,8 @@ mod support;
 
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
+// What it takes to speak to the providers there are.
+mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
 // The program: commands, exit codes, output, signals.
@@ -27,6 +29,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// Functions that rules may call, and where they are listed.
+mod functions;
 // Calls for every value and every page, and calls that are tried again.
 mod lists;
 // What is written while the program serves, and what never is.
@@ -39,6 +43,8 @@ mod protocol;
 mod providers;
 // What each receiver insists on, kept.
 mod receivers;
+// The rules that are shipped, and their cases.
+mod rules;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.

@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod demo;
+mod functions;
 mod output;
 mod serve;
 mod test;
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// List the functions that a rule may call, or show one with its example.
+    Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
     Demo(demo::Arguments),
     /// Print the effective settings, and where each comes from.
@@ -113,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Config(common) => config::run(&common),
     };

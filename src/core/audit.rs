@@ -168,10 +168,31 @@ fn is_loopback(url: &Url) -> bool {
 
 /// True for a text that writes a secret out; one that goes into a function is no longer readable.
 fn names_secret(text: &str) -> bool {
-    text.split("${").skip(1).any(|rest| {
-        let inner = rest.split('}').next().unwrap_or_default().trim();
-        inner.strip_prefix("secrets.").is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-    })
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("${") {
+        let end = closing(after);
+        let inner = after[..end].trim();
+        let name = inner.strip_prefix("secrets.").unwrap_or_default();
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return true;
+        }
+        rest = &after[end..];
+    }
+    false
+}
+
+/// Where an expression ends that starts after `${`; there may be braces in it.
+fn closing(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return at,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 fn says_true(written: &Written) -> Option<&Options> {
@@ -271,6 +292,8 @@ mod tests {
             ("${secrets.key}", true),
             ("a${ secrets.key }b", true),
             ("${hmac_sha256(token, secrets.key)}", false),
+            ("${md5(`a${secrets.key}`)}", false),
+            ("${md5(`a${vars.x}`)}&key=${secrets.key}", true),
             ("${vars.key}", false),
             ("secrets.key", false),
         ] {

@@ -68,7 +68,7 @@ pub struct Compiler {
 impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
-        Compiler { engine: Arc::new(Engine::new(H::clock)) }
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.

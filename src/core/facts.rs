@@ -5,6 +5,7 @@
 //! others are still on their way, and so that nothing is copied to build it.
 
 mod shape;
+mod skim;
 
 use serde_json::Value;
 

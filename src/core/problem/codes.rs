@@ -42,6 +42,8 @@ pub enum Code {
     BadScript,
     /// A `${` without its `}`.
     BadTemplate,
+    /// An argument that is written out, and that its function cannot take.
+    BadArgument,
     /// A URL that is not one, or whose origin is not fixed by the rule.
     BadUrl,
     /// Calls that wait for one another.
@@ -121,7 +123,7 @@ impl Level {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 39] = [
+    pub const ALL: [Code; 40] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -139,6 +141,7 @@ impl Code {
         Code::SeveralNodes,
         Code::BadScript,
         Code::BadTemplate,
+        Code::BadArgument,
         Code::BadUrl,
         Code::Cycle,
         Code::BadHeader,
@@ -183,6 +186,7 @@ impl Code {
             Code::SeveralNodes => "CS3003",
             Code::BadScript => "CS4001",
             Code::BadTemplate => "CS4002",
+            Code::BadArgument => "CS4003",
             Code::BadUrl => "CS5001",
             Code::Cycle => "CS5002",
             Code::BadHeader => "CS5003",

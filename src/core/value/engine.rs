@@ -20,7 +20,7 @@ use rhai::{
 };
 use serde_json::{Number, Value};
 
-use super::functions::{self, Functions};
+use super::functions::{self, Clocks, Functions};
 use crate::core::facts::{Facts, Part, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
@@ -44,7 +44,7 @@ pub struct Engine {
     /// so a long list could not even be asked for its length. Each has four times the room of the one before.
     roomy: [OnceLock<rhai::Engine>; 8],
     pub(super) functions: Functions,
-    clock: fn() -> Duration,
+    clocks: Clocks,
 }
 
 /// How much data values hold at all depths, counted as Rhai's limits count.
@@ -92,6 +92,10 @@ impl std::fmt::Debug for Engine {
 pub(super) struct Digits(String);
 
 impl Digits {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// How it compares to any integer of 64 bits: it lies beyond all of them.
     fn beyond(&self) -> Ordering {
         if self.0.starts_with('-') { Ordering::Less } else { Ordering::Greater }
@@ -143,10 +147,11 @@ pub(super) fn end_run() -> Option<End> {
 }
 
 impl Engine {
-    /// Builds the engine; `clock` is the host's.
-    pub fn new(clock: fn() -> Duration) -> Self {
-        let rhai = build(clock, 1);
-        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clock }
+    /// Builds the engine; `clock` and `now` are the host's.
+    pub fn new(clock: fn() -> Duration, now: fn() -> Duration) -> Self {
+        let clocks = Clocks { steady: clock, now };
+        let rhai = build(clocks, 1);
+        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clocks }
     }
 
     /// The engine for a run that is handed this much: at least half of its limits are left to the script.
@@ -159,12 +164,12 @@ impl Engine {
         let fits = |step: &usize| parts.iter().all(|(size, limit)| size * 2 <= limit * times(*step));
         let last = self.roomy.len() - 1;
         let step = (0..last).find(fits).unwrap_or(last);
-        self.roomy[step].get_or_init(|| build(self.clock, times(step)))
+        self.roomy[step].get_or_init(|| build(self.clocks, times(step)))
     }
 }
 
 /// An engine whose limits are this many times the usual ones.
-fn build(clock: fn() -> Duration, times: usize) -> rhai::Engine {
+fn build(clocks: Clocks, times: usize) -> rhai::Engine {
     let mut rhai = rhai::Engine::new_raw();
     LanguageCorePackage::new().register_into_engine(&mut rhai);
     ArithmeticPackage::new().register_into_engine(&mut rhai);
@@ -176,10 +181,11 @@ fn build(clock: fn() -> Duration, times: usize) -> rhai::Engine {
     MoreStringPackage::new().register_into_engine(&mut rhai);
     BasicArrayPackage::new().register_into_engine(&mut rhai);
     BasicMapPackage::new().register_into_engine(&mut rhai);
-    limit(&mut rhai, clock, times);
+    limit(&mut rhai, clocks.steady, times);
     take_away(&mut rhai);
     absence(&mut rhai);
     numbers(&mut rhai);
+    functions::register(&mut rhai, clocks);
     rhai.set_strict_variables(true);
     rhai.register_fn("reject", reject);
     rhai
@@ -337,6 +343,25 @@ fn numbers(rhai: &mut rhai::Engine) {
     }
 }
 
+/// How two numbers compare: integers exactly. `None` if one is no number.
+pub(super) fn order(left: &Dynamic, right: &Dynamic) -> Option<Ordering> {
+    if let (Ok(left), Ok(right)) = (left.as_int(), right.as_int()) {
+        return Some(left.cmp(&right));
+    }
+    let digits = |value: &Dynamic| value.read_lock::<Digits>().map(|digits| digits.clone());
+    match (digits(left), digits(right)) {
+        (Some(left), Some(right)) => return Some(left.order(&right)),
+        (Some(left), None) if right.is_int() => return Some(left.beyond()),
+        (None, Some(right)) if left.is_int() => return Some(right.beyond().reverse()),
+        _ => {}
+    }
+    let float = |value: &Dynamic| {
+        let integer = value.as_int().ok().map(|integer| integer as f64);
+        value.as_float().ok().or(integer).or_else(|| digits(value)?.0.parse().ok())
+    };
+    float(left)?.partial_cmp(&float(right)?)
+}
+
 fn reject(error: &str, reason: &str) -> Raw<()> {
     ENDED.replace(Some(End::Rejected(Rejection { error: error.into(), reason: reason.into() })));
     // A termination, unlike a thrown error, cannot be caught by the script.
@@ -349,6 +374,8 @@ pub struct Memory {
     pub(super) scope: Scope<'static>,
     present: Vec<Root>,
     sizes: Sizes,
+    /// The time of the request, once something has asked for it.
+    pub(super) now: Option<Duration>,
 }
 
 impl Memory {
@@ -509,7 +536,7 @@ mod tests {
 
     #[test]
     fn integers_beyond_64_bits_are_in_order() {
-        let engine = Engine::new(|| Duration::ZERO);
+        let engine = Engine::new(|| Duration::ZERO, || Duration::ZERO);
         let value = |text: &str| to_script(&serde_json::from_str(text).expect("test data is JSON"));
         let numbers = [
             "-99999999999999999999",

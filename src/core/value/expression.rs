@@ -7,7 +7,7 @@ use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseError
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
     engine::{End, MAX_SCRIPT, Rejection, end_run, start_run},
-    functions::{self, Unknown},
+    functions::{self, Fault, Unknown},
     path::Path,
 };
 use crate::core::{
@@ -139,6 +139,7 @@ impl Program {
         };
         unknown_functions(spot, text, &ast, known, problems);
         outside_functions(spot, text, &ast, problems);
+        unfit_arguments(spot, text, &ast, problems);
         let ast = match with_comparisons(text, &ast, known) {
             // The text differs from one that parsed only by ` == true` after whole operands.
             Some(explicit) => parse(&explicit).unwrap_or(ast),
@@ -204,7 +205,8 @@ impl Program {
     fn eval(&self, memory: &mut Memory, base: usize) -> Result<Dynamic, Failure> {
         let engine = self.engine.with_room(memory.sizes(base));
         start_run();
-        let result = engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast);
+        let run = || engine.eval_ast_with_scope::<Dynamic>(&mut memory.scope, &self.ast);
+        let result = functions::in_request(&mut memory.now, run);
         let line = |error: &EvalAltResult| self.first_line + error.position().line().map_or(0, |line| line - 1);
         match (end_run(), result) {
             (Some(End::Rejected(Rejection { error, reason })), _) => Err(Failure::Rejected { error, reason }),
@@ -254,6 +256,9 @@ impl Program {
             EvalAltResult::ErrorStringBounds(..) => "an index is outside its text".into(),
             EvalAltResult::ErrorIndexingType(kind, _) => format!("`{kind}` has no such member"),
             EvalAltResult::ErrorFor(_) => "`for` wants a list".into(),
+            EvalAltResult::ErrorRuntime(thrown, _) if thrown.is::<Fault>() => {
+                thrown.read_lock::<Fault>().map(|fault| fault.0.clone()).unwrap_or_default()
+            }
             EvalAltResult::ErrorRuntime(..) => "it throws an error".into(),
             _ => "it fails".into(),
         }
@@ -347,7 +352,7 @@ fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, 
             let words = |name: &&str| name.starts_with(char::is_alphabetic);
             match nearest(&name, names.into_iter().filter(words)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => "the Rhai book lists them: https://rhai.rs/book/lib".into(),
+                None => "`claimsmith functions` lists ours, https://rhai.rs/book/lib those of Rhai".into(),
             }
         } else {
             let takes: Vec<_> = takes.iter().map(usize::to_string).collect();
@@ -356,6 +361,29 @@ fn unknown_functions(spot: &Spot<'_>, text: &str, ast: &AST, known: &Known<'_>, 
         let problem = spot.problem(Code::UnknownName, at..at + name.len(), format!("there is no function `{name}`"));
         problems.add(problem.label("unknown function").help(help));
     }
+}
+
+/// Reports what is written out as an argument, and would fail at every call.
+fn unfit_arguments(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Problems) {
+    for functions::Misfit { function, position, why } in functions::misfits(ast) {
+        let at = offset(text, position);
+        let message = format!("`{function}` cannot use this argument");
+        let help = format!("`claimsmith functions {function}` says what it takes");
+        problems.add(spot.problem(Code::BadArgument, at..literal_end(text, at), message).label(why).help(help));
+    }
+}
+
+/// Where a text of Rhai's ends that starts at a byte.
+fn literal_end(text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(quote) = rest.chars().next() else { return at };
+    let mut escaped = false;
+    let end = rest.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    at + end.map_or(1, |(end, _)| end + 1)
 }
 
 /// The byte of a text at a position of Rhai's.

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
+pub use functions::{ALL as FUNCTIONS, Family, Function};
 pub use path::{Path, looks_like_path};
 pub use plan::Plan;
 pub use text::{Credentials, Position, Template};

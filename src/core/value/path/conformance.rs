@@ -22,7 +22,7 @@ use crate::core::{
 const RIGHT: usize = 699;
 const REFUSED: usize = 4;
 
-static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new(|| Duration::ZERO)));
+static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new(|| Duration::ZERO, || Duration::ZERO)));
 
 /// Compiles a path in a rule with the one call `doc`.
 fn compile(text: &str) -> Result<Path, String> {

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+
+use super::Function;
 
 /// What Rhai resolves itself.
 const KEYWORDS: [(&str, usize); 4] = [("Fn", 1), ("is_def_fn", 2), ("is_def_var", 1), ("type_of", 1)];
@@ -12,18 +14,18 @@ const KEYWORDS: [(&str, usize); 4] = [("Fn", 1), ("is_def_fn", 2), ("is_def_var"
 const REFUSED: [&str; 1] = ["sleep"];
 
 /// The names and numbers of arguments of all functions.
-pub(super) type Functions = BTreeSet<(String, usize)>;
+pub(in crate::core::value) type Functions = BTreeSet<(String, usize)>;
 
 /// A call of a function that there is not.
-pub(super) struct Unknown {
-    pub(super) name: String,
-    pub(super) position: Position,
+pub(in crate::core::value) struct Unknown {
+    pub(in crate::core::value) name: String,
+    pub(in crate::core::value) position: Position,
     /// There is one of this name, for other numbers of arguments.
-    pub(super) takes: Vec<usize>,
+    pub(in crate::core::value) takes: Vec<usize>,
 }
 
 /// The functions of an engine.
-pub(super) fn of_engine(rhai: &rhai::Engine) -> Functions {
+pub(in crate::core::value) fn of_engine(rhai: &rhai::Engine) -> Functions {
     let all = rhai.collect_fn_metadata(
         None,
         |function| Some((function.metadata.name.to_string(), function.metadata.num_params)),
@@ -36,7 +38,7 @@ pub(super) fn of_engine(rhai: &rhai::Engine) -> Functions {
 }
 
 /// The calls of a script that no function answers, neither of the engine nor of its own.
-pub(super) fn unknown(ast: &AST, functions: &Functions) -> Vec<Unknown> {
+pub(in crate::core::value) fn unknown(ast: &AST, functions: &Functions) -> Vec<Unknown> {
     // A member or a variable may hold a function.
     let mut holders = BTreeSet::new();
     ast.walk(&mut |path| {
@@ -60,13 +62,7 @@ pub(super) fn unknown(ast: &AST, functions: &Functions) -> Vec<Unknown> {
     });
     let mut unknown = Vec::new();
     ast.walk(&mut |path| {
-        let (call, method, position) = match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position))) => {
-                (call, 0, *position)
-            }
-            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => (call, 1, *position),
-            _ => return true,
-        };
+        let Some((call, method, position)) = path.last().and_then(call_of) else { return true };
         let (name, arguments) = (call.name.as_str(), call.args.len());
         let own = |function: rhai::ScriptFnMetadata<'_>| {
             function.name == name && (function.params.len() == arguments || function.params.len() == arguments + method)
@@ -86,4 +82,43 @@ pub(super) fn unknown(ast: &AST, functions: &Functions) -> Vec<Unknown> {
         true
     });
     unknown
+}
+
+/// An argument that is written out, and that its function cannot take.
+pub(in crate::core::value) struct Misfit {
+    pub(in crate::core::value) function: &'static str,
+    pub(in crate::core::value) position: Position,
+    /// What it wants, or what is wrong.
+    pub(in crate::core::value) why: &'static str,
+}
+
+/// The arguments that are wrong whenever they are looked at.
+pub(in crate::core::value) fn misfits(ast: &AST) -> Vec<Misfit> {
+    let mut misfits = Vec::new();
+    ast.walk(&mut |path| {
+        let Some((call, method, _)) = path.last().and_then(call_of) else { return true };
+        let Some(function) = Function::named(&call.name) else { return true };
+        let own = ast.iter_functions().any(|own| own.name == call.name.as_str());
+        if let Some((number, check)) = function.checked
+            && !own
+            && let Some(Expr::StringConstant(text, position)) =
+                number.checked_sub(method).and_then(|number| call.args.get(number))
+            && let Err(why) = check(text)
+        {
+            misfits.push(Misfit { function: function.name(), position: *position, why });
+        }
+        true
+    });
+    misfits
+}
+
+/// A call, how many arguments stand before its parentheses, and its position.
+fn call_of<'a>(node: &ASTNode<'a>) -> Option<(&'a FnCallExpr, usize, Position)> {
+    match node {
+        ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)) => {
+            Some((call, 0, *position))
+        }
+        ASTNode::Expr(Expr::MethodCall(call, position)) => Some((call, 1, *position)),
+        _ => None,
+    }
 }
