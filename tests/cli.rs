@@ -292,7 +292,7 @@ mod check {
         let rule = format!("{GOOD}\n[script]\nsource = 'claims.name = \"x\";'\n");
         let rules = folder(&[("a.toml", &rule), ("b.toml", &rule), ("b.test.toml", "")]);
         let ran = run(claimsmith(&["check", text(rules.path())]));
-        let found: Vec<_> = ran.out.lines().filter(|line| line.contains("CS9009")).collect();
+        let found: Vec<_> = ran.out.lines().filter(|line| line.contains("[CS9009]")).collect();
         assert_eq!(found.len(), 1, "{}", ran.out);
         assert!(ran.out.contains("a.toml:"), "{}", ran.out);
     }

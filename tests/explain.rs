@@ -127,7 +127,7 @@ fn every_page_has_the_same_form() {
             page.text.matches("```").count(),
             "{id}: blocks are TOML"
         );
-        assert_ne!(page.wrong, page.right, "{id}");
+        assert!(page.wrong != page.right || page.cases.is_some(), "{id}: something makes it right");
         let (what, why) = page.text.split_once("## Why it matters").expect("it has that heading");
         let why = why.split("## Wrong").next().unwrap_or_default();
         for words in [what.lines().skip(1).collect::<String>(), why.to_owned()] {
