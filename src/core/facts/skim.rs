@@ -281,4 +281,45 @@ mod tests {
         assert!(skim(&shape(SHAPES[1]), &deep(MAX_DEPTH - 1)).is_some());
         assert!(skim(&shape(SHAPES[1]), &deep(MAX_DEPTH)).is_none());
     }
+
+    /// The files of JSONTestSuite: what has to be accepted (`y_`), refused (`n_`), or may be either (`i_`).
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    #[expect(clippy::disallowed_methods, reason = "the suite stands outside the package")]
+    fn the_parsing_suite_is_accepted_or_refused_as_it_says() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/conformance/json-parsing");
+        let Ok(files) = std::fs::read_dir(folder) else {
+            eprintln!("skipped: JSONTestSuite is not at {folder}");
+            return;
+        };
+        let mut files: Vec<_> = files.map(|file| file.expect("the folder can be read").path()).collect();
+        files.sort();
+        let (mut accepted, mut refused) = (0, 0);
+        for file in files {
+            let name = file.file_name().expect("a file has a name").to_string_lossy();
+            // What is no UTF-8 never comes this far.
+            let Ok(text) = String::from_utf8(std::fs::read(&file).expect("the file can be read")) else {
+                assert!(!name.starts_with("y_"), "{name}");
+                continue;
+            };
+            let beside = format!("{{\"skipped\":{text},\"kept\":1}}");
+            let results = [
+                ("kept", Shape::Whole.parse(&text).is_ok()),
+                ("dropped", Shape::nothing().parse(&text).is_ok()),
+                ("kept in part", shape(&[&["a"]]).parse(&text).is_ok()),
+                ("beside", shape(&[&["kept"]]).parse(&beside).is_ok()),
+                ("in", shape(&[&["skipped"]]).parse(&beside).is_ok()),
+            ];
+            for (how, is_accepted) in results {
+                match &name[..2] {
+                    "y_" => assert!(is_accepted, "{name}, {how}"),
+                    "n_" => assert!(!is_accepted, "{name}, {how}"),
+                    _ => {}
+                }
+            }
+            accepted += usize::from(name.starts_with("y_"));
+            refused += usize::from(name.starts_with("n_"));
+        }
+        assert_eq!((accepted, refused), (95, 176), "accepted and refused");
+    }
 }
