@@ -69,6 +69,16 @@ fn a_proof_of_the_apps_secret_travels_beside_the_token() {
 }
 
 #[test]
+fn the_token_is_signed_also_where_its_claims_are_known() {
+    let upstream = Upstream::new(|_| Reply::json(r#"{"id":"1"}"#));
+    let check = "[call.check]\nurl = \"https://api.acme.example/check\"\n[token]\ncall = \"check\"\n";
+    let gateway = setup(&format!("{}\n{check}", rule(PROVEN, "")), &upstream).start();
+    assert_eq!(gateway.get("/acme", TOKEN).status, 200);
+    let targets: Vec<_> = upstream.seen().into_iter().map(|seen| seen.target).collect();
+    assert_eq!(targets, ["/check".to_owned(), format!("/me?fields=id&appsecret_proof={PROOF}")]);
+}
+
+#[test]
 fn sorted_parameters_are_signed_with_md5() {
     // As Odnoklassniki wants it: the secret is a digest of the token and ours.
     let seen = sent(

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use claimsmith::core::{Reception, Step, Trace, evaluate};
 use serde_json::{Value, json};
 
 use crate::support::{Gateway, Reply, Seen, Setup, Upstream};
@@ -85,7 +86,7 @@ const WAYS: [(&str, Next, usize); 6] = [
     ("paginate = \"link\"", by_link, 3),
     ("paginate = { link = true }", by_link, 3),
     ("paginate = { next = \"$.list['@odata.nextLink']\", items = \"$.list.items\" }", by_address, 3),
-    ("paginate = { cursor = \"$.list.meta.cursor\", param = \"page\", items = \"$.list.items[*]\" }", by_cursor, 3),
+    ("paginate = { cursor = \"$.list.meta.cursor\", param = \"page\", items = \"$.list.items\" }", by_cursor, 3),
     ("paginate = { page = 1, param = \"page\" }", by_number, 4),
     (
         "paginate = { page = 1, param = \"page\", until = \"list.last\", items = \"$.list.items\" }",
@@ -313,7 +314,8 @@ fn status_and_headers_of_an_answer_can_be_read() {
         "[call.user]\nurl = \"{ORIGIN}/user\"\n\
          [call.extra]\nurl = '{ORIGIN}/extra/${{meta.user.headers[\"x-user-id\"]}}'\noptional = true\n\
          [claims]\nsub = \"$.meta.user.headers['x-user-id']\"\nstatus = \"$.meta.user.status\"\n\
-         missing = {{ rhai = \"meta.extra.status == 404\" }}\ncookie = \"$.meta.user.headers['set-cookie']\"\n\
+         missing = {{ rhai = \"meta.extra.status == 404\" }}\n\
+         cookie = {{ path = \"$.meta.user.headers[?@ == 's3ssion']\", first = true }}\n\
          none = \"$.meta.user.headers.nothing\"\nname = \"$.extra.name\"\n"
     );
     let claims = serve(&rule, &upstream).claims("/acme", "t");
@@ -402,4 +404,317 @@ fn a_call_that_reads_the_meta_of_another_waits_for_it() {
          [claims]\nsub = \"$.b.id\"\n"
     );
     assert_eq!(serve(&rule, &upstream).claims("/acme", "t")["sub"], "b");
+}
+
+#[test]
+fn a_link_that_cannot_be_read_is_no_end_of_a_list() {
+    for link in [
+        "</list?page=2; rel=\"next\"",
+        "</list?q=1&page=2>; title=\"never closed; rel=next",
+        "/list?page=2; rel=next",
+        "</list?page=2>; rel=first, and so on",
+    ] {
+        let upstream = Upstream::new(move |seen| match &*seen.target {
+            "/user" => Reply::json(r#"{"id":1}"#),
+            _ => Reply::json("[]").header("link", link),
+        });
+        assert_eq!(serve(&rule("paginate = \"link\""), &upstream).get("/acme", "t").status, 502, "{link}");
+    }
+    // Bytes beyond ASCII are of no harm: a URL says them in its own way.
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::json(r#"{"id":1}"#),
+        "/list" => Reply::json(r#"[{"name":"a"}]"#).header("link", "</list?q=é>; rel=next"),
+        _ => Reply::json(r#"[{"name":"b"}]"#),
+    });
+    assert_eq!(serve(&rule("paginate = \"link\""), &upstream).claims("/acme", "t")["names"], json!(["a", "b"]));
+}
+
+#[test]
+fn a_next_page_is_one_address_however_it_is_written() {
+    for (what, next, requests) in [
+        ("credentials", "https://ada:pw@api.acme.example/list?page=2".to_owned(), 1),
+        ("the first page", "/list".to_owned(), 1),
+        ("the first page in full", format!("{ORIGIN}/list#top"), 1),
+        ("too long", format!("/list?page={}", "2".repeat(9000)), 1),
+    ] {
+        let upstream = Upstream::new(move |seen| match &*seen.target {
+            "/user" => Reply::json(r#"{"id":1}"#),
+            _ => Reply::json(json!({ "items": [], "next": next }).to_string()),
+        });
+        let rule = rule("paginate = { next = \"$.list.next\", items = \"$.list.items\" }");
+        assert_eq!(serve(&rule, &upstream).get("/acme", "t").status, 502, "{what}");
+        let asked = upstream.seen().iter().filter(|seen| seen.target != "/user").count();
+        assert_eq!(asked, requests, "{what}");
+    }
+}
+
+#[test]
+fn the_items_of_all_values_together_are_bounded() {
+    let page = format!("[{}1]", "1,".repeat(19_999));
+    let upstream = Upstream::new(move |seen| match &*seen.target {
+        "/user" => Reply::json(
+            json!({ "id": 1, "teams": (0..6).map(|id| json!({ "id": id })).collect::<Vec<_>>() }).to_string(),
+        ),
+        _ => Reply::json(page.clone()),
+    });
+    assert_eq!(serve(&teams("paginate = \"link\""), &upstream).get("/acme", "t").status, 502);
+}
+
+#[test]
+fn a_value_that_no_request_can_be_made_of_is_one_that_failed() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::json(r#"{"id":1,"teams":[{"id":"a"},{},{"id":".."},{"id":"b"}]}"#),
+        target => Reply::json(json!({ "slug": target }).to_string()),
+    });
+    assert_eq!(serve(&teams(""), &upstream).get("/acme", "t").status, 500);
+    assert_eq!(upstream.seen().len(), 1, "none is sent");
+    for concurrency in [1, 4] {
+        let lines = format!("optional = true\nconcurrency = {concurrency}");
+        let claims = serve(&teams(&lines), &upstream).claims("/acme", "t");
+        assert_eq!(claims["groups"], json!(["/teams/a", "/teams/b"]), "{concurrency}");
+    }
+}
+
+#[test]
+fn no_values_are_an_empty_list() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::json(r#"{"id":1}"#),
+        _ => Reply::new(500, ""),
+    });
+    let rule = teams("") + "count = { rhai = \"teams.len()\" }\nmetas = { rhai = \"meta.teams.len()\" }\n";
+    let claims = serve(&rule, &upstream).claims("/acme", "t");
+    assert_eq!(json!(claims), json!({ "sub": "1", "count": 0, "metas": 0 }));
+}
+
+#[test]
+fn meta_of_a_list_is_that_of_its_last_page_and_of_each_value_in_order() {
+    // The first value is answered last.
+    let done = Arc::new(tokio::sync::Notify::new());
+    let upstream = Upstream::slow(move |seen| {
+        let done = done.clone();
+        async move {
+            match &*seen.target {
+                "/user" => Reply::json(r#"{"id":1,"teams":[{"id":"a"},{"id":"b"},{"id":"c"}]}"#),
+                "/teams/a" => {
+                    done.notified().await;
+                    Reply::new(201, r#"{"slug":"a"}"#).header("x-of", "a")
+                }
+                "/teams/b" => Reply::new(404, "{}").header("x-of", "b"),
+                _ => {
+                    done.notify_one();
+                    Reply::json(r#"{"slug":"c"}"#).header("x-of", "c")
+                }
+            }
+        }
+    });
+    let rule =
+        teams("optional = true\nfail_when = [{ when = \"meta.teams.status == 500\", error = \"access_denied\" }]")
+            + "statuses = { path = \"$.meta.teams[*].status\", join = \" \" }\n\
+           of = { path = \"$.meta.teams[*].headers['x-of']\", many = true }\n";
+    let claims = serve(&rule, &upstream).claims("/acme", "t");
+    assert_eq!((&claims["statuses"], &claims["of"]), (&json!("201 404 200"), &json!(["a", "b", "c"])));
+
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::json(r#"{"id":1}"#),
+        "/list" => Reply::json("[]").header("link", "</list?2>; rel=next").header("x-total", "7"),
+        _ => Reply::new(206, "[]").header("x-left", "0"),
+    });
+    let rule = self::rule("paginate = \"link\"")
+        + "status = \"$.meta.list.status\"\nleft = \"$.meta.list.headers['x-left']\"\ntotal = \"$.meta.list.headers['x-total']\"\n";
+    let claims = serve(&rule, &upstream).claims("/acme", "t");
+    assert_eq!(json!(claims), json!({ "sub": "1", "status": 206, "left": "0" }));
+}
+
+#[test]
+fn a_header_is_read_as_what_it_is_or_not_at_all() {
+    let upstream = Upstream::new(|_| {
+        let mut reply = Reply::json(r#"{"id":1}"#).header("x-name", "José");
+        reply.headers.extend([("x-two", "a".to_owned()), ("x-two", "b".to_owned())]);
+        reply
+    });
+    let rule = format!(
+        "[call.user]\nurl = \"{ORIGIN}/user\"\n[claims]\nsub = \"$.user.id\"\n\
+         n = \"$.meta.user.headers['x-name']\"\ntwo = \"$.meta.user.headers['x-two']\"\n"
+    );
+    assert_eq!(json!(serve(&rule, &upstream).claims("/acme", "t")), json!({ "sub": "1", "n": "José", "two": "a, b" }));
+}
+
+#[test]
+fn an_upstream_that_says_when_is_not_asked_before() {
+    let rule = format!("[call.user]\nurl = \"{ORIGIN}/user\"\nretry = 2\n[claims]\nsub = \"$.user.id\"\n");
+    for (what, reply, status, requests) in [
+        ("no word", Reply::new(429, ""), 503, 1),
+        ("a date", Reply::new(503, "").header("retry-after", "Fri, 31 Dec 2999 23:59:59 GMT"), 502, 1),
+        ("a long time", Reply::new(503, "").header("retry-after", "99999999999999999999999"), 502, 1),
+        ("a negative time", Reply::new(503, "").header("retry-after", "-1"), 502, 1),
+        ("soon", Reply::new(503, "").header("retry-after", " 0 "), 200, 2),
+    ] {
+        let upstream = at_first(vec![reply]);
+        assert_eq!(serve(&rule, &upstream).get("/acme", "t").status, status, "{what}");
+        assert_eq!(upstream.seen().len(), requests, "{what}");
+    }
+}
+
+/// What a trace shows of one request.
+fn traced(rule: &str, upstream: &Upstream, token: &str) -> Vec<String> {
+    let setup = Setup::new().rule("acme", rule).reroute(ORIGIN, &upstream.origin);
+    let host = claimsmith::gateway::Upstream::new(
+        &setup.settings,
+        claimsmith::gateway::Secrets::Real,
+        claimsmith::gateway::Store::new(),
+    )
+    .expect("a host can be made");
+    let loaded = claimsmith::gateway::load(&setup.settings, &host).expect("the folder can be read");
+    let request = http::Request::get("/acme").header("authorization", format!("Bearer {token}"));
+    let request = request.body(bytes::Bytes::new()).expect("a sound request");
+    let trace = Trace::default();
+    let rule = loaded.routes.find("/acme").expect("the rule is sound");
+    crate::support::block_on(evaluate(rule, &request, "id", Reception::default(), &host, Some(&trace)));
+    let words = |step| match step {
+        Step::Call { name, request, result, .. } => Some(format!("{name}: {result}: {}", request.join(" | "))),
+        Step::Claim { name, from, .. } => Some(format!("claim {name} from {from}")),
+        Step::Note(words) => Some(words),
+        _ => None,
+    };
+    trace.steps().into_iter().filter_map(words).filter(|words| !words.starts_with("user: ")).collect()
+}
+
+#[test]
+fn a_trace_shows_pages_and_values_and_no_credential_that_an_address_repeats() {
+    let upstream = Upstream::new(|seen| match query(seen, "page").as_deref() {
+        _ if seen.target == "/user" => Reply::json(r#"{"id":1}"#),
+        None => Reply::json("[1]").header("link", "</list?page=2&access_token=t0ken%26x>; rel=next"),
+        _ => Reply::json("[2]").header("link", "</next/t0ken%26x/3?page=3>; rel=next"),
+    });
+    let rule =
+        rule("paginate = { link = true, max_pages = 2, truncated = \"cut\" }\ntoken = { query = \"access_token\" }");
+    let steps = traced(&rule, &upstream, "t0ken&x");
+    let told = steps.join("\n");
+    for part in [
+        "list: page 1: 200, 3 bytes: GET https://api.acme.example/list?access_token=[token]",
+        "list: page 2: 200, 3 bytes: GET https://api.acme.example/list?page=2&access_token=…",
+        "call list: a list of 2 items; 2 requests",
+        "claim cut from a list that was cut short",
+    ] {
+        assert!(told.contains(part), "{part}\nin\n{told}");
+    }
+    assert!(!told.contains("t0ken"), "{told}");
+
+    let upstream = team_upstream(7);
+    let told = traced(&teams("optional = true"), &upstream, "t").join("\n");
+    for part in [
+        "teams: value 1: 200, 17 bytes: GET https://api.acme.example/teams/0 | ",
+        "teams: value 4: given up: the upstream answered 404: GET https://api.acme.example/teams/3 | ",
+        "call teams: a list of 7 items; 7 requests",
+    ] {
+        assert!(told.contains(part), "{part}\nin\n{told}");
+    }
+}
+
+#[test]
+fn a_trace_of_many_pages_is_short_and_tells_which_one_failed() {
+    let upstream = Upstream::new(|seen| match query(seen, "page").as_deref() {
+        _ if seen.target == "/user" => Reply::json(r#"{"id":1}"#),
+        Some("60") => Reply::new(500, ""),
+        _ => Reply::json("[1]"),
+    });
+    let steps = traced(&rule("paginate = { page = 1, param = \"page\", max_pages = 100 }"), &upstream, "t");
+    let told = steps.join("\n");
+    assert!(told.contains("list: page 1: 200, 3 bytes: GET https://api.acme.example/list?page=1 | "), "{told}");
+    assert!(told.contains("call list: page 60 failed, and with it the list"), "{told}");
+    assert!(steps.len() < 40, "{told}");
+}
+
+/// An upstream whose first connections break off, so many of them; how many there were.
+fn breaking(times: usize) -> (String, Arc<AtomicUsize>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
+    let origin = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = Vec::new();
+            let mut piece = [0; 4096];
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(length) => head.extend_from_slice(&piece[..length]),
+                }
+            }
+            let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 8\r\n\r\n{\"id\":1}";
+            let broken = counted.fetch_add(1, Ordering::SeqCst) < times;
+            // The gateway may have given up already.
+            let _ = stream.write_all(&answer.as_bytes()[..if broken { 60 } else { answer.len() }]);
+        }
+    });
+    (origin, count)
+}
+
+#[test]
+fn a_connection_that_breaks_is_made_again() {
+    let rule = |lines: &str| format!("[call.user]\nurl = \"{ORIGIN}/user\"\n{lines}\n[claims]\nsub = \"$.user.id\"\n");
+    for (lines, times, status, connections) in [
+        ("", 1, 502, 1),
+        ("retry = 1", 1, 200, 2),
+        ("retry = { times = 2, on = [] }", 2, 200, 3),
+        ("retry = 1", 2, 502, 2),
+        ("method = \"POST\"\nbody = \"x\"\nretry = 0", 1, 502, 1),
+    ] {
+        let (origin, count) = breaking(times);
+        let gateway = Setup::new().rule("acme", &rule(lines)).reroute(ORIGIN, &origin).start();
+        assert_eq!(gateway.get("/acme", "t").status, status, "{lines}");
+        assert_eq!(count.load(Ordering::SeqCst), connections, "{lines}");
+    }
+    // Where nobody listens.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
+    let origin = format!("http://{}", free.local_addr().expect("a bound socket has an address"));
+    drop(free);
+    let gateway = Setup::new().rule("acme", &rule("retry = 1")).reroute(ORIGIN, &origin).start();
+    assert_eq!(gateway.get("/acme", "t").status, 502);
+}
+
+#[test]
+fn no_status_is_worth_another_attempt_where_the_list_is_empty() {
+    let rule = format!(
+        "[call.user]\nurl = \"{ORIGIN}/user\"\nretry = {{ times = 2, on = [] }}\n[claims]\nsub = \"$.user.id\"\n"
+    );
+    let upstream = at_first(vec![Reply::new(503, "")]);
+    assert_eq!(serve(&rule, &upstream).get("/acme", "t").status, 502);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+#[test]
+fn the_deadline_ends_attempts_and_pages() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/user" => Reply::new(503, "").header("retry-after", "2"),
+        target => {
+            let number: usize = target.rsplit('=').next().and_then(|page| page.parse().ok()).unwrap_or(1);
+            Reply::json("[]").header("link", format!("</list?page={}>; rel=next", number + 1))
+        }
+    });
+    for lines in ["retry = 3", "url = \"https://api.acme.example/list\"\npaginate = { link = true, max_pages = 1000 }"]
+    {
+        let url = if lines.starts_with("url") { String::new() } else { format!("url = \"{ORIGIN}/user\"\n") };
+        let rule = format!("[call.user]\n{url}{lines}\n[claims]\nsub = {{ value = \"1\" }}\n");
+        let setup = Setup::new().rule("acme", &rule).reroute(ORIGIN, &upstream.origin);
+        let gateway =
+            setup.with(|settings| settings.deadline = claimsmith::config::Span(Duration::from_millis(60))).start();
+        assert_eq!(gateway.get("/acme", "t").status, 504, "{lines}");
+    }
+}
+
+#[test]
+fn a_call_that_reads_all_of_meta_waits_for_all_others() {
+    let upstream = Upstream::new(|seen| match &*seen.target {
+        "/last?n=2" => Reply::json(r#"{"id":"z"}"#),
+        "/a" | "/b" => Reply::json("{}"),
+        _ => Reply::new(500, ""),
+    });
+    let rule = format!(
+        "[call.last]\nurl = \"{ORIGIN}/last\"\nquery = {{ n = \"${{meta.len()}}\" }}\n[call.a]\nurl = \"{ORIGIN}/a\"\n\
+         [call.b]\nurl = \"{ORIGIN}/b\"\n[claims]\nsub = \"$.last.id\"\n"
+    );
+    assert_eq!(serve(&rule, &upstream).claims("/acme", "t")["sub"], "z");
 }

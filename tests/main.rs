@@ -23,6 +23,8 @@ mod cli;
 mod credentials;
 // Formats and charsets of answers.
 mod decode;
+// The pages about problems, by their examples.
+mod explain;
 // The failure table, whole.
 mod failures;
 // Imports point downward; every file has a head.

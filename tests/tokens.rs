@@ -8,7 +8,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use p256::ecdsa::{SigningKey, signature::Signer};
 use rsa::{pkcs8::DecodePrivateKey, traits::PublicKeyParts};
 use serde_json::{Value, json};
@@ -203,6 +206,13 @@ fn whatever_is_wrong_with_a_token_it_does_not_pass_and_no_call_is_made() {
             "keys where the token says",
             attacker.token(&header(json!({ "jku": "https://evil.example/jwks", "kid": "x" })), &claims()),
         ),
+        ("an extension that is null", key.token(&header(json!({ "crit": null })), &claims())),
+        ("a list of audiences that are no text", key.plain("k1", &with("aud", json!(["claimsmith", 1])))),
+        ("two audiences", {
+            let claims = claims().to_string().replacen('{', "{\"aud\":\"other\",", 1);
+            let signed = format!("{}.{}", encode(header(json!({})).to_string()), encode(claims));
+            format!("{signed}.{}", encode(key.sign(&signed)))
+        }),
         ("an extension that must be understood", key.token(&header(json!({ "crit": ["exp"], "exp": 1 })), &claims())),
         ("claims that are no object", key.token(&header(json!({})), &json!([1]))),
         ("claims changed afterwards", {
@@ -340,6 +350,43 @@ fn the_issuer_is_asked_and_its_word_counts() {
         assert_eq!(seen.body, "token=t0ken%26x%3Dy&token_type_hint=access_token");
         assert!(seen.header("authorization").starts_with("Basic "), "our own credentials");
         assert_eq!(seen.header("content-type"), "application/x-www-form-urlencoded");
+    }
+}
+
+#[test]
+fn our_own_credentials_are_form_encoded_before_they_are_basic() {
+    let rule = introspecting("client_id = \"app\"").replace("\"us\"", "\"us:er & é\"");
+    let issuer = Upstream::new(|_| Reply::json(r#"{"active":true,"sub":"u1","client_id":"app"}"#));
+    assert_eq!(serve(&rule, &api(), &issuer).get("/acme", "t").status, 200);
+    let expected = STANDARD.encode("us%3Aer+%26+%C3%A9:0123456789abcdef0123456789abcdef");
+    assert_eq!(issuer.seen()[0].header("authorization"), format!("Basic {expected}"));
+}
+
+#[test]
+fn an_issuer_that_is_asked_too_often_has_the_caller_wait() {
+    for (said, expected) in [(Some("7"), "7"), (None, "1"), (Some("soon"), "1")] {
+        let reply = said.into_iter().fold(Reply::new(429, "{}"), |reply, said| reply.header("retry-after", said));
+        let issuer = Upstream::new(move |_| reply.clone());
+        let answer = serve(&introspecting("client_id = \"app\""), &api(), &issuer).get("/acme", "t");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, expected), "{said:?}");
+        assert_eq!(answer.json()["error"], "temporarily_unavailable");
+    }
+}
+
+#[test]
+fn an_answer_that_is_only_encrypted_need_not_say_who_says_it() {
+    let tokens = include_str!("keys/encrypted.txt").lines().map(|line| line.split_once(' ').expect("a name"));
+    let key = include_str!("keys/p256.pem");
+    for (name, token) in tokens.filter(|(name, _)| name.starts_with("ECDH-ES")) {
+        for (more, expected) in [("", 200), (", issuer = \"https://login.acme.example\"", 502)] {
+            let rule = format!(
+                "[secrets]\nkey = {{ env = \"KEY\" }}\n[call.user]\nurl = \"{API}/user\"\n\
+                 decode = {{ jwt = {{ decrypt = \"${{secrets.key}}\"{more} }} }}\n[claims]\nsub = \"$.user.sub\"\n"
+            );
+            let api = Upstream::new(move |_| Reply::new(200, token));
+            let gateway = Setup::new().rule("acme", &rule).secrets(&[("KEY", key)]).reroute(API, &api.origin).start();
+            assert_eq!(gateway.get("/acme", "t").status, expected, "{name}{more}");
+        }
     }
 }
 

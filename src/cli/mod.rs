@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod demo;
+mod explain;
 mod functions;
 mod output;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
     Demo(demo::Arguments),
+    /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
+    Explain(explain::Arguments),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -118,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Try(arguments) => try_once::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();

@@ -153,7 +153,9 @@ impl Failure {
                 Blame::Caller
             }
             Failure::Require(_) | Failure::Script(_) | Failure::Claims(_) | Failure::Receiver(_) => Blame::Us,
-            Failure::Unverified(Unverified::Unreachable(_) | Unverified::Timeout) => Blame::Upstream,
+            Failure::Unverified(Unverified::Unreachable(_) | Unverified::RateLimited(_) | Unverified::Timeout) => {
+                Blame::Upstream
+            }
             Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
             Failure::Deadline => Blame::Upstream,
             Failure::Token(_)
@@ -274,6 +276,13 @@ fn unverified(failure: &Unverified) -> Outward<'_> {
             denied(Denial::InvalidToken, "the access token is not valid here")
         }
         Unverified::Bound => bound(),
+        Unverified::RateLimited(seconds) => Outward {
+            status: S::SERVICE_UNAVAILABLE,
+            error: "temporarily_unavailable",
+            description: "the provider limits the rate of requests",
+            challenge: false,
+            retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
+        },
         Unverified::OurCredentials(_) | Unverified::Unreachable(_) => {
             plain(S::BAD_GATEWAY, "the access token could not be verified")
         }

@@ -2,8 +2,9 @@
 // and consent without anyone clicking, and its userinfo endpoint has an awkward double
 // at /awkward/userinfo, which is what claimsmith is for.
 
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
+import { makeKey } from './keys.mjs';
 import { STEP_TIMEOUT, startServer } from './support.mjs';
 
 export const CLIENT_ID = 'the-client';
@@ -19,19 +20,9 @@ export const ACCOUNT = {
   email: 'ada@idp.example',
 };
 
-function signingKey() {
-  // By way of PEM, as Node.js 20 can deadlock when a key it has just generated is
-  // exported as a JWK and the garbage collector comes by.
-  const { privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-  });
-  const key = createPrivateKey(privateKey).export({ format: 'jwk' });
-  return { ...key, kid: 'signing', use: 'sig', alg: 'RS256' };
-}
+const signingKey = () => ({ ...makeKey('RS256').jwk, kid: 'signing', use: 'sig', alg: 'RS256' });
 
-function configuration({ clients = [], features = {}, scopes = [] }) {
+function configuration({ clients = [], features = {}, scopes = [], keys = [] }) {
   return {
     clients: [
       ...clients,
@@ -51,7 +42,7 @@ function configuration({ clients = [], features = {}, scopes = [] }) {
     scopes: ['openid', 'offline_access', ...scopes],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
-    jwks: { keys: [signingKey()] },
+    jwks: { keys: [signingKey(), ...keys] },
     features: {
       devInteractions: { enabled: false },
       revocation: {
@@ -73,6 +64,7 @@ async function interact(provider, request, response) {
   }
   const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope);
+  if (params.resource) grant.addResourceScope(params.resource, params.scope);
   return provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
 }
 
@@ -103,8 +95,8 @@ async function awkwardUserinfo(origin, request, response) {
 }
 
 /**
- * `extra` adds `clients`, `features` and `scopes` to the provider's configuration, and `routes`, functions by their path,
- * to what its server answers.
+ * `extra` adds `clients`, `features`, `scopes` and signing `keys` to the provider's configuration, and `routes`,
+ * functions by their path, to what its server answers.
  */
 export async function startIdentityProvider(extra = {}) {
   // The issuer is the origin, which is known only once the server listens.

@@ -93,6 +93,8 @@ export async function startClaimsmith({ rules, reroute = {}, env = {} }) {
   process.once('exit', killChild);
 
   const log = [];
+  // Who waits for a line of the log.
+  const waiting = new Set();
   const ended = new Promise((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
@@ -101,6 +103,7 @@ export async function startClaimsmith({ rules, reroute = {}, env = {} }) {
       log.push(line);
       const address = listeningAddress(line);
       if (address) resolve(address);
+      for (const look of waiting) look(line);
     });
     child.once('error', reject);
     ended.then(({ code, signal }) =>
@@ -124,6 +127,18 @@ export async function startClaimsmith({ rules, reroute = {}, env = {} }) {
 
   return {
     url: (name) => `http://${address}/${name}`,
+    /** Why the request with this id failed, as the log has it. */
+    reason(requestId) {
+      let look;
+      const found = new Promise((resolve) => {
+        look = (line) => {
+          if (line.includes(requestId)) resolve(JSON.parse(line).reason);
+        };
+        log.forEach(look);
+        waiting.add(look);
+      });
+      return within(found, `a line of the log for ${requestId}`).finally(() => waiting.delete(look));
+    },
     async stop() {
       try {
         child.kill('SIGTERM');

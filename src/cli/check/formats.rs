@@ -11,6 +11,9 @@ use crate::core::problem::{Code, Level, Problem, Severity, Style, as_json, as_te
 pub(super) fn text(rules: usize, problems: &[Problem]) -> String {
     let style = if io::stdout().is_terminal() { Style::Coloured } else { Style::Plain };
     let mut text: String = problems.iter().map(|problem| format!("{}\n\n", as_text(problem, style))).collect();
+    if let Some(problem) = problems.first() {
+        text.push_str(&format!("`claimsmith explain {}` says more, and so of every code\n\n", problem.code.id()));
+    }
     let levels = Level::ALL.map(|level| {
         let found: Vec<_> = problems.iter().filter(|problem| problem.code.level() == level).collect();
         format!("{} {}", level.name(), if found.is_empty() { "ok".into() } else { counts(&found) })
@@ -52,7 +55,15 @@ pub(super) fn sarif(problems: &[Problem]) -> Value {
     codes.dedup();
     let rules: Vec<_> = codes
         .iter()
-        .map(|code| json!({ "id": code.id(), "defaultConfiguration": { "level": level(code.severity()) } }))
+        .map(|code| {
+            let page = code.page();
+            json!({
+                "id": code.id(),
+                "shortDescription": { "text": page.title },
+                "help": { "text": page.text, "markdown": page.text },
+                "defaultConfiguration": { "level": level(code.severity()) },
+            })
+        })
         .collect();
     let results: Vec<_> = problems
         .iter()

@@ -50,6 +50,13 @@ impl Body {
             }
             Some(rule::Body::Raw(text)) => raw(source, text, content_type, known, problems).map(Body::Raw),
             Some(rule::Body::Graphql { query, variables, operation_name }) => {
+                if let Some(at) = query.value.find("${") {
+                    let message = "a GraphQL query is sent as it is written: nothing in it is looked up";
+                    let problem = Spot::text(source, query).problem(Code::PlainText, at..at + 2, message);
+                    let help = "hand values over: `variables = { login = \"${…}\" }`, and in the query `$login`";
+                    problems.add(problem.label("would be sent as text").help(help));
+                    return None;
+                }
                 let text = |text: &Text| Json::Constant(Value::String(text.value.clone()));
                 let mut members = vec![("query".to_owned(), text(query))];
                 members.extend(operation_name.as_ref().map(|name| ("operationName".to_owned(), text(name))));

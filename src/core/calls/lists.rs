@@ -13,11 +13,12 @@ use url::Url;
 use super::{
     Cause, Round, denied,
     plan::{Call, TokenPlan},
-    send::{self, Ready},
+    send::{self, Ready, Shown},
 };
 use crate::core::{
     facts::{Facts, Kept, Root},
     message::{Answer, Outgoing},
+    trace::Step,
     value::{Expression, Memory, Path},
 };
 
@@ -48,9 +49,13 @@ pub(super) enum By {
     Number { first: i64, param: String },
 }
 
-/// Items of one list, and bytes of all its pages.
+/// Items of one call's lists together, and bytes of all its answers.
 const MAX_ITEMS: usize = 100_000;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of what leads to a next page: longer addresses hardly any server takes.
+const MAX_NEXT: usize = 8 * 1024;
+/// Requests of one call that a trace shows; those that fail are always shown.
+const MAX_SHOWN: usize = 32;
 
 /// A call with `each` or `paginate` on its way.
 pub(super) struct Batch {
@@ -60,7 +65,10 @@ pub(super) struct Batch {
     /// Entries that have their answer.
     done: usize,
     bytes: usize,
-    /// An entry of an optional call failed.
+    items: usize,
+    /// Requests that were answered.
+    answered: usize,
+    /// An entry of an optional call failed; the others are there.
     pub(super) incomplete: bool,
     abandoned: bool,
 }
@@ -72,21 +80,34 @@ struct Entry {
     ready: Option<Ready>,
     pages: Option<Pages>,
     answer: Value,
+    /// What else its last answer said, as far as the rule reads it.
+    meta: Value,
 }
 
 /// A list that is being read page by page.
 struct Pages {
     /// The first request, of which the others are made.
     first: Outgoing,
+    /// How people see it.
+    shown: Shown,
     /// The address of the page that is read.
     url: Url,
     items: Vec<Value>,
     read: usize,
+    /// The addresses of all pages so far.
     seen: HashSet<String>,
 }
 
+/// What an answer led to.
+pub(super) struct Taken {
+    /// The request that follows: the next page, or the next entry.
+    pub(super) next: Option<(usize, Ready)>,
+    /// Why its entry was given up, where the others go on.
+    pub(super) lost: Option<Cause>,
+}
+
 impl Batch {
-    /// Puts the first request of every entry together.
+    /// Puts the first request of every entry together; notes those of which none can be made.
     pub(super) fn begin<H>(
         call: &Call,
         facts: &mut Facts<'_>,
@@ -105,20 +126,34 @@ impl Batch {
                 values
             }
         };
-        let mut entries = Vec::with_capacity(values.len());
+        let entries = Vec::with_capacity(values.len());
+        let mut batch =
+            Batch { entries, next: 0, done: 0, bytes: 0, items: 0, answered: 0, incomplete: false, abandoned: false };
         for value in values {
             look_at(value.as_ref(), facts, memory);
-            let mut ready = send::prepare(call, facts, memory, round)?;
-            let pages = call.paginate.as_ref().map(|paginate| {
-                if let By::Number { first, param } = &paginate.by {
-                    set_parameter(&mut ready.outgoing.url, param, &first.to_string());
+            let prepared = send::prepare(call, facts, memory, round);
+            let mut entry = Entry { value, ready: None, pages: None, answer: Value::Null, meta: Value::Null };
+            match prepared {
+                Ok(mut ready) => {
+                    entry.pages = call.paginate.as_ref().map(|paginate| Pages::new(&paginate.by, &mut ready));
+                    entry.ready = Some(ready);
                 }
-                let (first, url) = (ready.outgoing.clone(), ready.outgoing.url.clone());
-                Pages { first, url, items: Vec::new(), read: 0, seen: HashSet::new() }
-            });
-            entries.push(Entry { value, ready: Some(ready), pages, answer: Value::Null });
+                Err(cause) if call.may_lose_one() => {
+                    batch.done += 1;
+                    batch.incomplete = true;
+                    let of = batch.entries.len();
+                    super::note(round, || Step::Call {
+                        name: call.name.clone(),
+                        request: Vec::new(),
+                        result: format!("value {}: given up: {}", of + 1, cause.words()),
+                        time: None,
+                    });
+                }
+                Err(cause) => return Err(cause),
+            }
+            batch.entries.push(entry);
         }
-        Ok(Batch { entries, next: 0, done: 0, bytes: 0, incomplete: false, abandoned: false })
+        Ok(batch)
     }
 
     /// The requests to start with.
@@ -128,10 +163,13 @@ impl Batch {
     }
 
     fn next_entry(&mut self) -> Option<(usize, Ready)> {
-        let number = self.next;
-        let ready = self.entries.get_mut(number)?.ready.take()?;
-        self.next += 1;
-        Some((number, ready))
+        while let Some(entry) = self.entries.get_mut(self.next) {
+            self.next += 1;
+            if let Some(ready) = entry.ready.take() {
+                return Some((self.next - 1, ready));
+            }
+        }
+        None
     }
 
     /// True once every entry has its answer, or none is wanted any more.
@@ -141,7 +179,33 @@ impl Batch {
 
     /// Drops everything: the call failed.
     pub(super) fn abandon(&mut self) {
-        *self = Batch { entries: Vec::new(), next: 0, done: 0, bytes: 0, incomplete: false, abandoned: true };
+        self.entries = Vec::new();
+        self.done = 0;
+        self.abandoned = true;
+    }
+
+    /// Which of the call's requests is on its way for an entry, in words.
+    pub(super) fn words(&self, call: &Call, entry: usize) -> String {
+        let value = call.each.as_ref().map(|_| format!("value {}", entry + 1));
+        let pages = self.entries.get(entry).and_then(|entry| entry.pages.as_ref());
+        let page = pages.map(|pages| format!("page {}", pages.read + 1));
+        [value, page].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// True while a trace is to show every request.
+    pub(super) fn is_shown(&self) -> bool {
+        self.answered <= MAX_SHOWN
+    }
+
+    /// What came of it all, in words.
+    pub(super) fn summary(&self, call: &Call) -> String {
+        let hidden = self.answered.saturating_sub(MAX_SHOWN);
+        let hidden = if hidden == 0 { String::new() } else { format!(", {hidden} of them not shown") };
+        let items = match call.each {
+            Some(_) => self.entries.len(),
+            None => self.entries.first().and_then(|entry| entry.answer.as_array()).map_or(0, Vec::len),
+        };
+        format!("call {}: a list of {items} items; {} requests{hidden}", call.name, self.answered)
     }
 
     /// The list that is the call's answer; `None` if it failed.
@@ -157,7 +221,16 @@ impl Batch {
         }
     }
 
-    /// Reads an answer, and gives the request that follows from it: the next page, or the next entry.
+    /// What else the answers said, a member for each value of `each`; `None` where that is not what the document has.
+    pub(super) fn take_meta(&mut self, call: &Call) -> Option<Value> {
+        let wanted = call.each.is_some() && call.meta.is_read() && !self.abandoned;
+        wanted.then(|| self.entries.iter_mut().map(|entry| entry.meta.take()).collect())
+    }
+
+    /// Reads an answer, and gives the request that follows from it.
+    ///
+    /// # Errors
+    /// When the whole call failed.
     pub(super) fn take<'r>(
         &mut self,
         call: &'r Call,
@@ -166,9 +239,14 @@ impl Batch {
         kept: Result<Kept, Cause>,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
-    ) -> Result<Option<(usize, Ready)>, Cause> {
+    ) -> Result<Taken, Cause> {
+        self.answered += 1;
         if let Some(answer) = answer {
+            // While it is judged, `meta` says what this one answer said.
             super::note_meta(call, answer, facts, memory);
+            if call.each.is_some() && call.meta.is_read() {
+                self.entries[entry].meta = call.meta.of(answer);
+            }
         }
         let read = match (kept, answer) {
             (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory),
@@ -178,18 +256,19 @@ impl Batch {
         // The document must not show a page or an entry for the list.
         facts.take(number);
         memory.forget(Root::Call(number), &call.name);
-        match read {
-            Ok(Some(outgoing)) => return Ok(Some((entry, Ready { outgoing, shown: Vec::new() }))),
-            Ok(None) => {}
-            // One entry less is what `optional` asks for; half a list is not.
-            Err(_) if call.optional && call.each.is_some() => {
+        let lost = match read {
+            Ok(Some(ready)) => return Ok(Taken { next: Some((entry, ready)), lost: None }),
+            Ok(None) => None,
+            Err(cause) if call.may_lose_one() => {
                 self.incomplete = true;
                 self.entries[entry].answer = Value::Null;
+                Some(cause)
             }
             Err(cause) => return Err(cause),
-        }
+        };
+        self.entries[entry].pages = None;
         self.done += 1;
-        Ok(self.next_entry())
+        Ok(Taken { next: self.next_entry(), lost })
     }
 
     /// Reads an answer; gives the request of the page that follows, if one does.
@@ -201,7 +280,7 @@ impl Batch {
         kept: Kept,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
-    ) -> Result<Option<Outgoing>, Cause> {
+    ) -> Result<Option<Ready>, Cause> {
         let Entry { value, pages, answer: whole, .. } = &mut self.entries[entry];
         look_at(value.as_ref(), facts, memory);
         self.bytes += answer.body.len();
@@ -217,7 +296,12 @@ impl Batch {
             }
             return Ok(None);
         };
-        let next = pages.read(paginate, number, answer, facts, memory)?;
+        let found = items(paginate.items.as_ref(), number, facts)?;
+        self.items += found.len();
+        if self.items > MAX_ITEMS {
+            return Err(Cause::List("it has more items than a list may have"));
+        }
+        let next = pages.read(paginate, found, answer, facts, memory)?;
         if next.is_some() && pages.read >= paginate.max_pages {
             let claim = paginate.truncated.as_deref();
             facts.mark(claim.ok_or(Cause::List("it has more pages than `max_pages`"))?);
@@ -238,67 +322,104 @@ fn look_at(value: Option<&Value>, facts: &mut Facts<'_>, memory: &mut Memory) {
 }
 
 impl Pages {
+    /// A list that begins with this request, which is made to ask for its first page.
+    fn new(by: &By, ready: &mut Ready) -> Pages {
+        let before = ready.outgoing.url.clone();
+        if let By::Number { first, param } = by {
+            set_parameter(&mut ready.outgoing.url, param, &first.to_string());
+            if let Some(line) = ready.shown.first_mut() {
+                *line = show(line, &before, &ready.outgoing.url);
+            }
+        }
+        let (first, url, shown) = (ready.outgoing.clone(), ready.outgoing.url.clone(), ready.shown.clone());
+        Pages { first, shown, items: Vec::new(), read: 0, seen: HashSet::from([url.to_string()]), url }
+    }
+
     /// Takes the items of a page, which stands in the document; gives what leads to the next.
     fn read(
         &mut self,
         paginate: &Paginate,
-        number: usize,
+        items: Vec<Value>,
         answer: &Answer,
         facts: &Facts<'_>,
         memory: &mut Memory,
     ) -> Result<Option<String>, Cause> {
-        let before = self.items.len();
-        self.items.extend(items(paginate.items.as_ref(), number, facts)?);
+        let is_empty = items.is_empty();
+        self.items.extend(items);
         self.read += 1;
-        if self.items.len() > MAX_ITEMS {
-            return Err(Cause::List("it has more items than a list may have"));
-        }
         if let Some(until) = &paginate.until
             && until.holds(facts, memory).map_err(Cause::Value)?
         {
             return Ok(None);
         }
         let next = match &paginate.by {
-            By::Link => link::next(&answer.headers),
+            By::Link => link::next(&answer.headers).map_err(Cause::List)?,
             By::Next(path) | By::Cursor { path, .. } => text(path, facts)?,
-            By::Number { .. } if paginate.until.is_none() && self.items.len() == before => None,
+            By::Number { .. } if paginate.until.is_none() && is_empty => None,
             By::Number { first, .. } => i64::try_from(self.read).ok().map(|read| (first + read).to_string()),
         };
         match next {
-            Some(next) if !self.seen.insert(next.clone()) => Err(Cause::List("its pages lead round in a circle")),
+            Some(next) if next.len() > MAX_NEXT => Err(Cause::List("what leads to its next page is too long")),
             next => Ok(next),
         }
     }
 
     /// The request for the next page.
-    fn follow(&mut self, by: &By, token: &TokenPlan, next: &str) -> Result<Outgoing, Cause> {
+    fn follow(&mut self, by: &By, token: &TokenPlan, next: &str) -> Result<Ready, Cause> {
+        let mut url = match by {
+            By::Link | By::Next(_) => self.url.join(next),
+            By::Cursor { .. } | By::Number { .. } => Ok(self.first.url.clone()),
+        }
+        .map_err(|_| Cause::List("the address of its next page is no URL"))?;
         match by {
             By::Link | By::Next(_) => {
-                let url = self.url.join(next).map_err(|_| Cause::List("the address of its next page is no URL"))?;
                 if url.origin() != self.first.url.origin() {
                     return Err(Cause::List("its next page is on another origin"));
                 }
-                self.url = url;
+                if !url.username().is_empty() || url.password().is_some() {
+                    return Err(Cause::List("the address of its next page has credentials"));
+                }
+                url.set_fragment(None);
                 if let TokenPlan::Query(name) = token {
-                    keep_parameter(&mut self.url, name, &self.first.url);
+                    keep_parameter(&mut url, name, &self.first.url);
                 }
             }
-            By::Cursor { param, .. } | By::Number { param, .. } => {
-                self.url = self.first.url.clone();
-                set_parameter(&mut self.url, param, next);
-            }
+            By::Cursor { param, .. } | By::Number { param, .. } => set_parameter(&mut url, param, next),
         }
-        Ok(Outgoing { url: self.url.clone(), ..self.first.clone() })
+        if !self.seen.insert(url.to_string()) {
+            return Err(Cause::List("its pages lead round in a circle"));
+        }
+        let shown = self.shown.first().map(|line| show(line, &self.first.url, &url));
+        let outgoing = Outgoing { url: url.clone(), ..self.first.clone() };
+        self.url = url;
+        Ok(Ready { outgoing, shown: shown.into_iter().collect() })
     }
+}
+
+/// The request line of a page, from that of the first one.
+///
+/// A provider may repeat the caller's token or a key in the address of a next page, wherever it likes. So of what
+/// people do not see of the first page they see nothing but names, and numbers that are too short to be a secret.
+fn show(line: &str, first: &Url, url: &Url) -> String {
+    let method = line.split(' ').next().unwrap_or_default();
+    let address = match url.path() == first.path() {
+        true => line.split('?').next().unwrap_or_default().to_owned(),
+        false => format!("{method} {}/…", url.origin().ascii_serialization()),
+    };
+    let is_number = |text: &str| text.len() <= 10 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let query: Vec<_> = url
+        .query_pairs()
+        .map(|(name, value)| match is_number(&value) {
+            true => format!("{name}={value}"),
+            false => format!("{name}=…"),
+        })
+        .collect();
+    if query.is_empty() { address } else { format!("{address}?{}", query.join("&")) }
 }
 
 /// The items of the page that stands in the document.
 fn items(path: Option<&Path>, number: usize, facts: &Facts<'_>) -> Result<Vec<Value>, Cause> {
     let list = match path {
-        Some(path) if path.is_plural() => {
-            let found = path.all(facts).map_err(Cause::Value)?;
-            return Ok(found.into_iter().map(std::borrow::Cow::into_owned).collect());
-        }
         Some(path) => path.first(facts).map_err(Cause::Value)?,
         None => facts.walk(Root::Call(number), []).map(std::borrow::Cow::Borrowed),
     };
@@ -342,6 +463,21 @@ fn keep_parameter(url: &mut Url, name: &str, first: &Url) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_shown_without_what_may_be_a_credential() {
+        let url = |text| Url::parse(text).expect("a URL");
+        let first = url("https://a.example/me/t0ken/list?key=k3y");
+        let line = "GET https://a.example/me/[token]/list?key=[secrets.key]";
+        for (next, expected) in [
+            ("https://a.example/me/t0ken/list?key=k3y&page=2", "GET https://a.example/me/[token]/list?key=…&page=2"),
+            ("https://a.example/me/t0ken/list", "GET https://a.example/me/[token]/list"),
+            ("https://a.example/t0ken?access_token=t0ken&n=", "GET https://a.example/…?access_token=…&n=…"),
+            ("https://a.example/x?id=12345678901", "GET https://a.example/…?id=…"),
+        ] {
+            assert_eq!(show(line, &first, &url(next)), expected);
+        }
+    }
 
     #[test]
     fn a_parameter_is_set_once_and_the_others_stay() {

@@ -1,9 +1,9 @@
 //! What is said of an answer besides its body: `$.meta.CALL.status` and `$.meta.CALL.headers.NAME`.
 
-use http::{HeaderName, header};
+use http::HeaderName;
 use serde_json::{Map, Value};
 
-use crate::core::message::Answer;
+use crate::core::{message::Answer, value::PRIVATE_HEADERS};
 
 /// What a rule reads of it.
 #[derive(Debug, Default)]
@@ -16,9 +16,6 @@ pub(super) enum Meta {
     /// All of it.
     All,
 }
-
-/// Headers that carry credentials: they are not in the document.
-const PRIVATE: [HeaderName; 2] = [header::SET_COOKIE, header::AUTHORIZATION];
 
 impl Meta {
     /// Notes that something is read; `members` are those after the call's name.
@@ -42,19 +39,21 @@ impl Meta {
         !matches!(self, Meta::Unread)
     }
 
-    /// What is kept of an answer. A header that stands several times is one, as RFC 9110, section 5.3, joins it.
+    /// What is kept of an answer. A header that stands several times is one, as RFC 9110, section 5.3, joins it;
+    /// one that is no UTF-8 is left out.
     pub(super) fn of(&self, answer: &Answer) -> Value {
         let joined = |name: &HeaderName| {
-            let values = answer.headers.get_all(name).iter();
-            values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(", ")
+            let values = answer.headers.get_all(name).iter().map(|value| std::str::from_utf8(value.as_bytes()));
+            values.collect::<Result<Vec<_>, _>>().ok().map(|values| values.join(", "))
         };
         let names: Vec<_> = match self {
             Meta::Unread => Vec::new(),
             Meta::Some(names) => names.iter().filter(|name| answer.headers.contains_key(*name)).collect(),
             Meta::All => answer.headers.keys().collect(),
         };
-        let shown = names.into_iter().filter(|name| !PRIVATE.contains(name));
-        let headers: Map<_, _> = shown.map(|name| (name.to_string(), Value::from(joined(name)))).collect();
+        let shown = names.into_iter().filter(|name| !PRIVATE_HEADERS.contains(name));
+        let headers: Map<_, _> =
+            shown.filter_map(|name| Some((name.to_string(), Value::from(joined(name)?)))).collect();
         let mut meta = Map::new();
         meta.insert("status".into(), answer.status.as_u16().into());
         meta.insert("headers".into(), headers.into());

@@ -25,7 +25,7 @@ pub use compile::{check_texts, compile};
 pub use plan::Plan;
 
 use self::{
-    lists::Batch,
+    lists::{Batch, Taken},
     plan::Call,
     retry::retry_after,
     send::{Ready, Returned, send},
@@ -149,7 +149,7 @@ pub async fn run<'r, H: Host>(
                         running
                             .extend(first.into_iter().map(|(entry, ready)| send(call, (number, entry), ready, round)));
                         batches[number] = Some(batch);
-                        done[number] = settle(call, number, &mut batches[number], facts, round, summary);
+                        done[number] = settle(call, number, &mut batches[number], facts, memory, round, summary);
                     }
                     Begun::Skipped => done[number] = true,
                 }
@@ -165,7 +165,7 @@ pub async fn run<'r, H: Host>(
         } else if let Some(batch) = &mut batches[number] {
             match go_on(call, returned, batch, facts, memory, round, summary)? {
                 Some((entry, ready)) => running.push(send(call, (number, entry), ready, round)),
-                None => done[number] = settle(call, number, &mut batches[number], facts, round, summary),
+                None => done[number] = settle(call, number, &mut batches[number], facts, memory, round, summary),
             }
         }
     }
@@ -264,15 +264,23 @@ fn go_on<'r, H>(
 ) -> Result<Option<(usize, Ready)>, Failure> {
     let Returned { of, shown, answer, kept, time } = returned;
     let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
+    let which = if round.trace.is_some() { batch.words(call, of.1) } else { String::new() };
     match batch.take(call, of, answer.as_ref(), kept, facts, memory) {
-        Ok(next) => {
+        Ok(Taken { next, lost }) => {
             summary.sent += u32::from(next.is_some());
-            note(round, || Step::Call { name: call.name.clone(), request: shown, result: words(seen), time });
+            if lost.is_some() || batch.is_shown() {
+                note(round, || {
+                    let came = lost.map_or_else(|| words(seen), |cause| format!("given up: {}", cause.words()));
+                    let result = format!("{which}: {came}");
+                    Step::Call { name: call.name.clone(), request: shown, result, time }
+                });
+            }
             Ok(next)
         }
         Err(cause) => {
             // What is still on its way for this call is of no use any more.
             batch.abandon();
+            note(round, || Step::Note(format!("call {}: {which} failed, and with it the list", call.name)));
             give_up(call, of.0, cause, shown, time, facts, round, summary)?;
             Ok(None)
         }
@@ -285,15 +293,21 @@ fn settle<H>(
     number: usize,
     batch: &mut Option<Batch>,
     facts: &mut Facts<'_>,
+    memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> bool {
-    let Some(whole) = batch.take_if(|batch| batch.is_done()) else { return false };
+    let Some(mut whole) = batch.take_if(|batch| batch.is_done()) else { return false };
     if whole.incomplete {
         summary.given_up.push(call.name.clone());
     }
+    if let Some(meta) = whole.take_meta(call) {
+        facts.answer_meta(&call.name, meta);
+        memory.forget(Root::Meta, "meta");
+    }
+    let words = round.trace.map(|_| whole.summary(call));
     if let Some(list) = whole.answer(call) {
-        note(round, || Step::Note(format!("call {}: a list of {} items", call.name, list.len())));
+        note(round, || Step::Note(words.unwrap_or_default()));
         facts.answer(number, Kept::Whole(Value::Array(list)));
     }
     true

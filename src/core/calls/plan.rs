@@ -73,6 +73,12 @@ impl Call {
     pub(super) fn is_one_request(&self) -> bool {
         self.each.is_none() && self.paginate.is_none()
     }
+
+    /// True if one answer of several may be missing. One entry less is what `optional` asks for with `each`; half
+    /// of a list of pages is not.
+    pub(super) fn may_lose_one(&self) -> bool {
+        self.optional && self.each.is_some()
+    }
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header;
+use http::{StatusCode, header};
 
 use crate::core::message::{Answer, FetchError};
 
@@ -31,11 +31,14 @@ impl Retry {
             Err(FetchError::Connect(_) | FetchError::Broken(_)) => Some(wait),
             Err(FetchError::Timeout | FetchError::TooLarge(_) | FetchError::Refused(_)) => None,
             Ok(answer) if !self.on.contains(&answer.status.as_u16()) => None,
-            Ok(answer) => match retry_after(answer) {
-                None => Some(wait),
-                Some(seconds) if seconds <= LONGEST_WAIT => Some(wait.max(Duration::from_secs(seconds))),
-                Some(_) => None,
-            },
+            // Who limits the rate has to say when it is worth to come again; others need not.
+            Ok(answer) if !answer.headers.contains_key(header::RETRY_AFTER) => {
+                (answer.status != StatusCode::TOO_MANY_REQUESTS).then_some(wait)
+            }
+            // What it says otherwise, a date for one, is taken for too long.
+            Ok(answer) => retry_after(answer)
+                .filter(|seconds| *seconds <= LONGEST_WAIT)
+                .map(|seconds| wait.max(Duration::from_secs(seconds))),
         }
     }
 }
@@ -47,8 +50,6 @@ pub(super) fn retry_after(answer: &Answer) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     fn answer(status: u16, after: Option<&str>) -> Result<Answer, FetchError> {
@@ -67,7 +68,19 @@ mod tests {
         assert_eq!(millis(2, answer(503, None)), Some(200));
         assert_eq!(millis(3, answer(503, None)), None);
         assert_eq!(millis(1, answer(429, Some("1"))), Some(1000));
-        assert_eq!(millis(1, answer(429, Some("30"))), None);
+        assert_eq!(millis(1, answer(503, Some("1"))), Some(1000));
+        assert_eq!(millis(1, answer(503, Some("2"))), Some(2000));
+        for (status, after) in [
+            (429, None),
+            (429, Some("30")),
+            (503, Some("3")),
+            (503, Some("Fri, 31 Dec 2999 23:59:59 GMT")),
+            (503, Some("99999999999999999999999")),
+            (503, Some("-1")),
+            (503, Some("")),
+        ] {
+            assert_eq!(millis(1, answer(status, after)), None, "{status} {after:?}");
+        }
         assert_eq!(millis(1, answer(500, None)), None);
         assert_eq!(millis(1, answer(401, None)), None);
         assert_eq!(millis(1, answer(200, None)), None);

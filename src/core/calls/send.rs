@@ -270,5 +270,9 @@ async fn persist<H: Host>(retry: &Retry, outgoing: Outgoing, host: &H) -> Result
             Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => host.pause(wait).await,
             _ => return outcome,
         }
+        // The host may have waited longer; an attempt without any time would only hide what this one said.
+        if outgoing.timeout.is_some_and(|timeout| H::clock().saturating_sub(started) >= timeout) {
+            return outcome;
+        }
     }
 }

@@ -74,12 +74,9 @@ pub fn compile(rule: &Rule, kinds: Vec<(String, Kind)>, known: &Known<'_>, probl
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
-    let markers = rule.calls.iter().filter_map(|call| call.paginate.as_ref()?.truncated.as_ref());
-    for marker in markers.filter(|marker| rule.claims.iter().any(|(key, _)| key.name == marker.value)) {
-        let message = format!("the claim `{}` would say that a list was cut short, and [claims] sets it", marker.value);
-        let problem = Problem::new(Code::Conflict, rule::place(&rule.source, &marker.span), message);
-        compiler.problems.add(problem.label("set in [claims] too").help("give the marker a name of its own"));
-    }
+    rule.calls.iter().filter_map(|call| call.paginate.as_ref()?.truncated.as_ref()).for_each(|marker| {
+        compiler.marker(rule, marker, &subject);
+    });
     if !rule.identified {
         compiler.no_subject(rule, &subject);
         return None;
@@ -179,6 +176,23 @@ impl Compiler<'_> {
         true
     }
 
+    /// Refuses a claim that is to say that a list was cut short and that says something else already.
+    fn marker(&mut self, rule: &Rule, marker: &rule::Text, subject: &str) {
+        let name = &marker.value;
+        let (why, label) = if rule.claims.iter().any(|(key, _)| key.name == *name) {
+            ("and [claims] sets it", "set in [claims] too")
+        } else if name == subject {
+            ("and it identifies the user", "the subject")
+        } else if kind_of(name, self.kinds).is_some() || name == "address" {
+            ("and others read it as something else", "known to OpenID Connect or to the receiver")
+        } else {
+            return;
+        };
+        let message = format!("the claim `{name}` would say that a list was cut short, {why}");
+        let problem = Problem::new(Code::Conflict, rule::place(self.source, &marker.span), message);
+        self.problems.add(problem.label(label).help("give the marker a name of its own"));
+    }
+
     fn no_subject(&mut self, rule: &Rule, subject: &str) {
         let span = rule.subject.as_ref().map_or(0..0, |text| text.span.clone());
         let span = rule.claims.first().map_or(span, |(key, _)| key.span.clone());
@@ -245,6 +259,10 @@ impl Plan {
             }
         }
         for mark in facts.marks() {
+            if let Some(trace) = trace {
+                let (name, value) = ((*mark).to_owned(), Some("true".to_owned()));
+                trace.add(Step::Claim { name, value, from: "a list that was cut short".into() });
+            }
             set(&mut claims, Cow::Borrowed(*mark), Cow::Owned(Value::Bool(true)));
         }
         Ok(claims)

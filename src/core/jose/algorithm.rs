@@ -19,6 +19,8 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384.
     Es384,
+    /// ECDSA on P-521.
+    Es512,
     /// EdDSA on Ed25519.
     EdDsa,
     /// HMAC with SHA-256: whoever can verify can also sign.
@@ -31,7 +33,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them with their names. `none` is not among them.
-    pub const ALL: [(&'static str, Algorithm); 13] = [
+    pub const ALL: [(&'static str, Algorithm); 14] = [
         ("RS256", Algorithm::Rs256),
         ("RS384", Algorithm::Rs384),
         ("RS512", Algorithm::Rs512),
@@ -40,6 +42,7 @@ impl Algorithm {
         ("PS512", Algorithm::Ps512),
         ("ES256", Algorithm::Es256),
         ("ES384", Algorithm::Es384),
+        ("ES512", Algorithm::Es512),
         ("EdDSA", Algorithm::EdDsa),
         ("Ed25519", Algorithm::EdDsa),
         ("HS256", Algorithm::Hs256),
@@ -59,6 +62,16 @@ impl Algorithm {
     /// The algorithm with this name.
     pub fn parse(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, algorithm)| algorithm)
+    }
+
+    /// The fewest bytes of a secret, which whoever sees a token could otherwise guess (RFC 7518, section 3.2).
+    pub fn least_secret(self) -> usize {
+        match self {
+            Algorithm::Hs256 => 32,
+            Algorithm::Hs384 => 48,
+            Algorithm::Hs512 => 64,
+            _ => 0,
+        }
     }
 
     /// True for HMAC.

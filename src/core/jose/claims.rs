@@ -1,7 +1,11 @@
 //! What a token has to say: issuer, audience, time, and whatever else is expected.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
+use serde::{
+    Deserializer as _,
+    de::{self, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::{Algorithm, Failure};
@@ -43,7 +47,7 @@ impl Expectation {
     /// # Errors
     /// When it is no JSON object, or a claim is not as expected.
     pub fn claims_of(&self, text: &str, now: Duration) -> Result<Map<String, Value>, Failure> {
-        let claims = serde_json::from_str(text).map_err(|_| Failure::Malformed)?;
+        let claims = read(text.as_bytes())?;
         self.check(&claims, now)?;
         Ok(claims)
     }
@@ -58,8 +62,11 @@ impl Expectation {
         {
             return Err(Failure::Issuer);
         }
-        if !self.audience.is_empty() && !self.audience.iter().any(|audience| holds(claims.get("aud"), audience)) {
-            return Err(Failure::Audience);
+        if !self.audience.is_empty() {
+            let audience = claims.get("aud").filter(|audience| is_audience(audience));
+            if !self.audience.iter().any(|ours| holds(audience, ours)) {
+                return Err(Failure::Audience);
+            }
         }
         let (now, leeway) = (now.as_secs_f64(), self.leeway.as_secs_f64());
         match time(claims.get("exp"))? {
@@ -103,6 +110,40 @@ impl Expectation {
         }
         Ok(())
     }
+}
+
+/// The claims of a token. A name that comes twice is refused (RFC 7519, section 4): another reader of the same token
+/// may take the other one.
+pub(super) fn read(json: &[u8]) -> Result<Map<String, Value>, Failure> {
+    struct Claims;
+
+    impl<'de> Visitor<'de> for Claims {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut claims = Map::new();
+            while let Some((name, value)) = members.next_entry()? {
+                if claims.insert(name, value).is_some() {
+                    return Err(de::Error::custom("a name comes twice"));
+                }
+            }
+            Ok(claims)
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_slice(json);
+    let claims = json.deserialize_map(Claims).map_err(|_| Failure::Malformed)?;
+    json.end().map_err(|_| Failure::Malformed)?;
+    Ok(claims)
+}
+
+/// Text, or a list of text (RFC 7519, section 4.1.3).
+fn is_audience(found: &Value) -> bool {
+    found.is_string() || found.as_array().is_some_and(|items| items.iter().all(Value::is_string))
 }
 
 /// True if a claim is this text, or a list with it inside.

@@ -7,8 +7,8 @@ use aes_gcm::{
     aead::{Aead, KeyInit, Payload},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use p256::{NonZeroScalar, ProjectivePoint, elliptic_curve::point::AffineCoordinates, pkcs8::DecodePrivateKey};
-use rsa::{BoxedUint, pkcs1::DecodeRsaPrivateKey, traits::PublicKeyParts as _};
+use p256::{NonZeroScalar, ProjectivePoint, elliptic_curve::point::AffineCoordinates};
+use rsa::{BoxedUint, pkcs1::DecodeRsaPrivateKey, pkcs8::DecodePrivateKey as _, traits::PublicKeyParts as _};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -53,7 +53,7 @@ struct Jwk {
 }
 
 impl PrivateKey {
-    /// Reads a private key: a JWK, or PEM (PKCS #8, for RSA also PKCS #1).
+    /// Reads a private key: a JWK, or PEM (PKCS #8, PKCS #1 for RSA, SEC 1 for P-256).
     ///
     /// # Errors
     /// What is wrong with it, without any of it.
@@ -68,7 +68,9 @@ impl PrivateKey {
         {
             Kind::Rsa(Box::new(key))
         } else {
-            Kind::P256(Box::new(p256::SecretKey::from_pkcs8_pem(text).map_err(|_| KINDS)?))
+            // OpenSSL writes a block with the name of the curve before a key of SEC 1.
+            let key = text.find("-----BEGIN EC PRIVATE KEY-----").map_or(text, |start| &text[start..]);
+            Kind::P256(Box::new(p256::SecretKey::from_pem(key).map_err(|_| KINDS)?))
         };
         match &kind {
             Kind::Rsa(key) if key.size() < 256 => Err("an RSA key has at least 2048 bits"),
@@ -173,4 +175,69 @@ fn agree(own: &p256::SecretKey, header: &Header, name: &str, cipher: Cipher) -> 
     let mut key = hash.finalize().to_vec();
     key.truncate(cipher.key_bytes());
     Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of OpenSSL, in each form that it writes.
+    const KEYS: [(&str, &str); 4] = [
+        ("RSA", include_str!("../../../tests/keys/rsa.pem")),
+        ("RSA", include_str!("../../../tests/keys/rsa-pkcs1.pem")),
+        ("ECDH", include_str!("../../../tests/keys/p256.pem")),
+        ("ECDH", include_str!("../../../tests/keys/p256-sec1.pem")),
+    ];
+
+    /// A line for each kind: what it is, and a token of another implementation for these keys.
+    fn tokens() -> impl Iterator<Item = (&'static str, &'static str)> {
+        include_str!("../../../tests/keys/encrypted.txt").lines().map(|line| line.split_once(' ').expect("a name"))
+    }
+
+    #[test]
+    fn what_others_encrypt_is_read_with_our_key_and_with_no_other() {
+        let mut read = 0;
+        for (name, token) in tokens() {
+            for (kind, key) in KEYS {
+                let text = decrypt(token, &PrivateKey::parse(key).expect("a key"));
+                match name.starts_with(kind) {
+                    true => assert_eq!(text.as_deref(), Ok(r#"{"sub":"u1"}"#), "{name}"),
+                    false => assert_eq!(text, Err(Failure::Algorithm), "{name}"),
+                }
+                read += u32::from(name.starts_with(kind));
+            }
+        }
+        assert_eq!(read, 8);
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_is_seen() {
+        for (name, token) in tokens() {
+            let kind = name.split('-').next().expect("a name");
+            let key = KEYS.iter().find(|(one, _)| *one == kind).expect("a key").1;
+            let key = PrivateKey::parse(key).expect("a key");
+            let parts: Vec<_> = token.split('.').map(|part| decode(part).expect("base64")).collect();
+            for (index, part) in parts.iter().enumerate() {
+                for at in (0..part.len()).step_by(61).chain(part.len().checked_sub(1)) {
+                    let mut changed = parts.clone();
+                    changed[index][at] ^= 1;
+                    let changed: Vec<_> = changed.iter().map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).collect();
+                    assert!(decrypt(&changed.join("."), &key).is_err(), "{name}: part {index}, byte {at}");
+                }
+            }
+        }
+    }
+
+    /// RFC 7518, appendix C.
+    #[test]
+    fn a_key_is_agreed_on_as_the_standard_does_it() {
+        let bob = r#"{"kty":"EC","crv":"P-256","x":"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
+            "y":"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck","d":"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw"}"#;
+        let header = r#"{"alg":"ECDH-ES","enc":"A128GCM","apu":"QWxpY2U","apv":"Qm9i","epk":{"kty":"EC","crv":"P-256",
+            "x":"gI0GAILBdu7T53akrFmMyGcsF3n5dO7MmwNBHKW5SV0","y":"SLW_xSffzlPWrHEVI30DHM_4egVwt3NQqeUD7nMFpps"}}"#;
+        let header = Header::read(&BASE64_URL_SAFE_NO_PAD.encode(header)).expect("a header");
+        let Kind::P256(bob) = PrivateKey::parse(bob).expect("a key").0 else { panic!("another kind of key") };
+        let key = agree(&bob, &header, "A128GCM", Cipher::A128Gcm).expect("a key");
+        assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(key), "VqqN6vgjbSBcIijNcacQGg");
+    }
 }

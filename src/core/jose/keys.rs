@@ -40,6 +40,7 @@ enum Material {
     Rsa(Box<PublicKey>),
     P256(Box<p256::ecdsa::VerifyingKey>),
     P384(Box<p384::ecdsa::VerifyingKey>),
+    P521(Box<p521::ecdsa::VerifyingKey>),
     Ed25519(Box<ed25519_dalek::VerifyingKey>),
     /// Of our own configuration; a set that is fetched has none.
     Symmetric(Box<[u8]>),
@@ -108,6 +109,8 @@ impl KeySet {
         }
         match fitting.any(|key| key.verify(algorithm, message, signature)) {
             true => Ok(()),
+            // Without a name it may be of a key that the set does not have yet.
+            false if id.is_none() && !algorithm.is_symmetric() => Err(Failure::UnknownKey),
             false => Err(Failure::Signature),
         }
     }
@@ -149,6 +152,7 @@ impl Key {
                 }
                 Material::P256(_) => algorithm == A::Es256,
                 Material::P384(_) => algorithm == A::Es384,
+                Material::P521(_) => algorithm == A::Es512,
                 Material::Ed25519(_) => algorithm == A::EdDsa,
                 Material::Symmetric(_) => algorithm.is_symmetric(),
             }
@@ -160,6 +164,8 @@ impl Key {
             Material::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Material::P384(key) => p384::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Material::P521(key) => p521::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
@@ -212,6 +218,10 @@ impl Material {
                     "P-384" => {
                         let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
                         Some(Material::P384(Box::new(key)))
+                    }
+                    "P-521" => {
+                        let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
+                        Some(Material::P521(Box::new(key)))
                     }
                     _ => None,
                 }

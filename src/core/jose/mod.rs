@@ -12,7 +12,7 @@ mod jwe;
 mod keys;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 pub use self::{
@@ -86,10 +86,12 @@ struct Header {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "there")]
+    crit: bool,
     b64: Option<bool>,
     enc: Option<String>,
-    zip: Option<String>,
+    #[serde(default, deserialize_with = "there")]
+    zip: bool,
     epk: Option<Value>,
     apu: Option<String>,
     apv: Option<String>,
@@ -103,11 +105,16 @@ impl Header {
             return Err(Failure::Malformed);
         }
         let header: Header = serde_json::from_slice(&json).map_err(|_| Failure::Malformed)?;
-        match (&header.crit, header.b64, &header.zip) {
-            (None, None | Some(true), None) => Ok(header),
+        match (header.crit, header.b64, header.zip) {
+            (false, None | Some(true), false) => Ok(header),
             _ => Err(Failure::Extension),
         }
     }
+}
+
+/// True for a member that is there, whatever it says: `null` is no way around either.
+fn there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(member).map(|_| true)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Failure> {
@@ -137,7 +144,7 @@ pub fn verify(
     }
     expectation.check_type(header.typ.as_deref())?;
     keys.verify(algorithm, header.kid.as_deref(), signed.as_bytes(), &signature)?;
-    let claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| Failure::Malformed)?;
+    let claims = claims::read(&payload)?;
     expectation.check(&claims, now)?;
     Ok(claims)
 }

@@ -259,12 +259,12 @@ mod tests {
     }
 
     fn token(seed: u8) -> String {
+        signed(seed, json!({ "alg": "EdDSA", "kid": format!("k{seed}") }))
+    }
+
+    fn signed(seed: u8, header: Value) -> String {
         let part = |value: Value| BASE64.encode(value.to_string());
-        let signed = format!(
-            "{}.{}",
-            part(json!({ "alg": "EdDSA", "kid": format!("k{seed}") })),
-            part(json!({ "iss": "i", "aud": "a", "exp": 1_000_000 }))
-        );
+        let signed = format!("{}.{}", part(header), part(json!({ "iss": "i", "aud": "a", "exp": 1_000_000 })));
         let signature = SigningKey::from_bytes(&[seed; 32]).sign(signed.as_bytes());
         format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
     }
@@ -308,6 +308,21 @@ mod tests {
         }
         assert_eq!(verify(1).await, Ok(()), "the old set still serves");
         assert_eq!(issuer.fetched.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_key_without_a_name_rotates_too() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let expectation = expectation();
+        let token = signed(2, json!({ "alg": "EdDSA" }));
+        let verify = async || keyring.verify(&token, &expectation, &issuer).await.map(drop);
+        NOW.set(1000);
+        assert_eq!(verify().await, Err(Failure::Token(jose::Failure::UnknownKey)));
+        *issuer.keys.borrow_mut() = vec![2];
+        NOW.set(1030);
+        assert_eq!(verify().await, Ok(()));
+        assert_eq!(issuer.fetched.get(), 2);
     }
 
     #[test]

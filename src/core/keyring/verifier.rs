@@ -18,6 +18,9 @@ use crate::core::{
 const LEEWAY: Duration = Duration::from_secs(60);
 const MOST_LEEWAY: Duration = Duration::from_secs(600);
 
+/// What secrets are for commands that only check rules.
+const PLACEHOLDER: &str = "placeholder";
+
 /// Verifies JWTs, decrypted first where they are encrypted for us.
 #[derive(Debug)]
 pub struct Verifier {
@@ -109,6 +112,7 @@ impl Compiler<'_> {
             }
             (None, Some(secret)) => {
                 let value = self.fixed(secret, Position::Raw)?;
+                self.long_enough(jwt, secret, &value);
                 Some(Keyring::Own(Arc::new(KeySet::symmetric(value.as_bytes()))))
             }
             (None, None) if jwt.decrypt.is_some() => None,
@@ -125,11 +129,21 @@ impl Compiler<'_> {
         }
     }
 
+    fn long_enough(&mut self, jwt: &Jwt, secret: &Text, value: &str) {
+        let named = jwt.algorithms.iter().filter_map(|text| Algorithm::parse(&text.value));
+        let least = named.map(Algorithm::least_secret).max().unwrap_or_default();
+        // For commands that only check rules, secrets are placeholders.
+        if value.len() < least && value != PLACEHOLDER {
+            let label = format!("it has fewer than {least} bytes");
+            let help = "agree with the issuer on a longer one: this one can be guessed by whoever sees a token";
+            self.bad(secret, "the secret is too short for its algorithms", &label, help);
+        }
+    }
+
     fn decrypt(&mut self, jwt: &Jwt) -> Option<PrivateKey> {
         let text = jwt.decrypt.as_ref()?;
         let value = self.fixed(text, Position::Raw)?;
-        // For commands that only check rules, secrets are placeholders.
-        if value == "placeholder" {
+        if value == PLACEHOLDER {
             return None;
         }
         match PrivateKey::parse(&value) {
@@ -144,6 +158,9 @@ impl Compiler<'_> {
     fn expectation(&mut self, jwt: &Jwt, is_token: bool) -> Option<Expectation> {
         let issuer = match &jwt.issuer {
             Some(issuer) => self.fixed(issuer, Position::Raw),
+            // Without a signature it would be nobody's word, and such an answer is plain claims (OpenID Connect Core,
+            // section 5.3.2).
+            None if jwt.jwks.is_none() && jwt.secret.is_none() && jwt.decrypt.is_some() => None,
             None => {
                 let help = "write `issuer = \"https://…\"`, letter for letter as in the claim `iss`";
                 self.incomplete(jwt, "it is not said who the issuer must be", help);

@@ -5,10 +5,12 @@
 //! of them: nothing stops at the first.
 
 mod codes;
+mod pages;
 mod place;
 mod render;
 
 pub use codes::{Code, Level};
+pub use pages::Page;
 pub use place::{Place, Source, Span, inside_literal};
 pub use render::{Style, as_json, as_text};
 

@@ -107,8 +107,8 @@ pub struct Retry {
     pub span: Span,
     /// How often.
     pub times: u8,
-    /// Status codes that are worth another attempt; the usual ones without any.
-    pub on: Vec<u16>,
+    /// Status codes that are worth another attempt; the usual ones if it does not say.
+    pub on: Option<Vec<u16>>,
     /// The author says that a repeated request does no harm.
     pub idempotent: bool,
 }
@@ -245,7 +245,7 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         decode: decode::read(reader, fields),
         optional: reader.flag(fields, "optional"),
         when: reader.text(fields, "when"),
-        expect: statuses(reader, fields, "expect"),
+        expect: statuses(reader, fields, "expect", &FINAL),
         fail_when: fail_when(reader, fields),
         timeout: reader.text(fields, "timeout"),
         redirect: redirect(reader, fields),
@@ -253,7 +253,8 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         paginate: paginate(reader, fields),
         retry: retry(reader, fields),
     };
-    url.map(|_| call)
+    // Without its `each`, what reads `${each}` would be wrong as well.
+    url.filter(|_| call.each.is_some() || !fields.has("each")).map(|_| call)
 }
 
 /// A table of strings; numbers and booleans are written as they stand.
@@ -368,26 +369,40 @@ fn one_of<'k>(reader: &mut Reader<'_>, table: &Fields<'_>, help: &str, kinds: &[
     None
 }
 
-fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<u16> {
+/// Status codes that a key can name, and the words about them.
+struct Codes {
+    holds: fn(i64) -> bool,
+    what: &'static str,
+    help: &'static str,
+}
+
+const FINAL: Codes = Codes {
+    holds: |code| (200..600).contains(&code),
+    what: "not a status code",
+    help: "final status codes are 200 to 599",
+};
+/// The others say that the same request would be answered in the same way.
+const RETRIED: Codes = Codes {
+    holds: |code| code == 429 || (500..600).contains(&code),
+    what: "not a status that another attempt would change",
+    help: "429, and 500 to 599",
+};
+
+fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, codes: &Codes) -> Vec<u16> {
     let Some(value) = fields.get(key) else { return Vec::new() };
     let items: Vec<_> = match value.get_ref() {
         DeValue::Array(items) => items.iter().collect(),
         _ => vec![value],
     };
-    let mut codes = Vec::new();
+    let mut found = Vec::new();
     for item in items {
         let Some(code) = reader.integer(item, key) else { continue };
         match u16::try_from(code) {
-            Ok(code) if (200..600).contains(&code) => codes.push(code),
-            _ => reader.bad_value(
-                item.span(),
-                format!("not a status code: `{code}`"),
-                "out of range",
-                "final status codes are 200 to 599",
-            ),
+            Ok(status) if (codes.holds)(code) => found.push(status),
+            _ => reader.bad_value(item.span(), format!("{}: `{code}`", codes.what), "out of range", codes.help),
         }
     }
-    codes
+    found
 }
 
 fn fail_when(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<FailWhen> {
@@ -534,7 +549,7 @@ fn retry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Retry> {
     let value = fields.get("retry")?;
     if matches!(value.get_ref(), DeValue::Integer(_)) {
         let times = u8::try_from(bounded(reader, fields, "retry", 0, (0, MAX_RETRIES))).unwrap_or(0);
-        return Some(Retry { span: value.span(), times, on: Vec::new(), idempotent: false });
+        return Some(Retry { span: value.span(), times, on: None, idempotent: false });
     }
     let table = reader.as_table(value, "retry")?;
     reader.known(&table, &["times", "on", "idempotent"]);
@@ -542,7 +557,7 @@ fn retry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Retry> {
         reader.missing(&table, "times", "say how often: `times = 2`");
     }
     let times = u8::try_from(bounded(reader, &table, "times", 0, (0, MAX_RETRIES))).unwrap_or(0);
-    let on = statuses(reader, &table, "on");
+    let on = table.has("on").then(|| statuses(reader, &table, "on", &RETRIED));
     let idempotent = reader.flag(&table, "idempotent");
     Some(Retry { span: table.span(), times, on, idempotent })
 }

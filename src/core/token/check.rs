@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Token, credentials};
+use super::{Token, client_credentials, credentials};
 use crate::core::{
     host::Host,
     jose::{self, Expectation},
@@ -50,6 +49,8 @@ pub enum Unverified {
     Bound,
     /// The issuer refused our own credentials.
     OurCredentials(StatusCode),
+    /// The issuer wants fewer requests. After so many seconds, if it says.
+    RateLimited(Option<u64>),
     /// Its keys or its introspection endpoint cannot be had.
     Unreachable(String),
     /// No answer in time.
@@ -66,6 +67,7 @@ impl Unverified {
             Unverified::OurCredentials(status) => {
                 format!("the issuer refused our own credentials ({})", status.as_u16())
             }
+            Unverified::RateLimited(_) => "it cannot be verified: the issuer limits the rate of requests".into(),
             Unverified::Unreachable(why) => format!("it cannot be verified: {why}"),
             Unverified::Timeout => "it cannot be verified: no answer in time".into(),
         }
@@ -110,11 +112,9 @@ fn introspection(
     let authorization = match (&written.bearer, &written.basic) {
         (Some(bearer), _) => fixed(bearer, Position::Header).and_then(|bearer| credentials("Bearer", &bearer)),
         (None, Some((user, password))) => {
-            let user = fixed(user, Position::Header);
-            let pair = user.zip(fixed(password, Position::Header));
-            pair.and_then(|(user, password)| {
-                credentials("Basic", &BASE64_STANDARD.encode(format!("{user}:{password}")))
-            })
+            let user = fixed(user, Position::Raw);
+            let pair = user.zip(fixed(password, Position::Raw));
+            pair.and_then(|(user, password)| client_credentials(&user, &password))
         }
         (None, None) => None,
     };
@@ -190,6 +190,10 @@ impl Introspection {
         })?;
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Unverified::OurCredentials(answer.status)),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let after = answer.headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+                return Err(Unverified::RateLimited(after));
+            }
             status if !status.is_success() => return Err(unreachable(&format!("it answers {}", status.as_u16()))),
             _ => {}
         }

@@ -2,7 +2,10 @@
 
 mod check;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
@@ -105,6 +108,12 @@ pub fn credentials(scheme: &str, token: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// HTTP Basic as OAuth wants it of a client: each part is form-encoded first (RFC 6749, section 2.3.1).
+pub fn client_credentials(id: &str, secret: &str) -> Option<HeaderValue> {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    credentials("Basic", &BASE64_STANDARD.encode(format!("{}:{}", encode(id), encode(secret))))
 }
 
 fn header_token(headers: &HeaderMap) -> Result<Option<Token>, Failure> {
@@ -224,5 +233,12 @@ mod tests {
         ] {
             assert_eq!(receive(method, uri, headers, body), expected.map(str::to_owned), "{uri} {headers:?} {body}");
         }
+    }
+
+    #[test]
+    fn id_and_secret_are_form_encoded_before_they_are_basic() {
+        let value = client_credentials("a:b", "p w&é").expect("a header");
+        let encoded = value.to_str().expect("ASCII").strip_prefix("Basic ").expect("the scheme").to_owned();
+        assert_eq!(BASE64_STANDARD.decode(encoded).expect("base64"), b"a%3Ab:p+w%26%C3%A9");
     }
 }

@@ -70,12 +70,10 @@ impl Expression {
         if let Some(root) = known.find(names[0])
             && names.iter().all(|name| crate::core::rule::is_variable_name(name) || name == &names[0])
         {
-            if let Some(name) = names.get(1) {
-                let at = text.find('.').map_or(0, |at| at + 1);
-                if let Some(problem) = known.unknown_member(root, spot, at, name) {
-                    problems.add(problem);
-                    return None;
-                }
+            let at = text.find('.').map_or(0, |at| at + 1);
+            if let Some(problem) = known.unknown_member(root, spot, text, at, &names[1..]) {
+                problems.add(problem);
+                return None;
             }
             return Some(Expression::Path(Path::members(root, &names[1..], text.trim())));
         }
@@ -401,6 +399,8 @@ fn offset(text: &str, position: Position) -> usize {
 struct Chain<'a> {
     root: &'a str,
     members: Vec<&'a str>,
+    /// The text in brackets that ends it: `headers["x-id"]`.
+    index: Option<&'a str>,
     first: Position,
     last: Position,
     plain: bool,
@@ -411,7 +411,7 @@ fn chain(expression: &Expr) -> Option<Chain<'_>> {
     let Expr::Dot(pair, ..) = expression else { return None };
     let Expr::Variable(variable, ..) = &pair.lhs else { return None };
     let (first, last) = (Position::NONE, Position::NONE);
-    let mut chain = Chain { root: &variable.1, members: Vec::new(), first, last, plain: false };
+    let mut chain = Chain { root: &variable.1, members: Vec::new(), index: None, first, last, plain: false };
     let mut rest = &pair.rhs;
     loop {
         let (this, next) = match rest {
@@ -428,10 +428,22 @@ fn chain(expression: &Expr) -> Option<Chain<'_>> {
         match next {
             Some(next) => rest = next,
             None => {
+                if let Expr::Index(pair, ..) = rest {
+                    chain.index = key(&pair.rhs);
+                }
                 chain.plain = matches!(rest, Expr::Property(..));
                 return Some(chain);
             }
         }
+    }
+}
+
+/// The text in brackets, whatever follows them.
+fn key(index: &Expr) -> Option<&str> {
+    match index {
+        Expr::StringConstant(name, _) => Some(name),
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => key(&pair.lhs),
+        _ => None,
     }
 }
 
@@ -471,11 +483,12 @@ fn secrets_of(
     secrets.get_or_insert_default().insert((*name).into(), value.into());
 }
 
-/// Reports a var that the rule does not have, or the `meta` of a call that it does not make.
+/// Reports a var that the rule does not have, and what `meta` does not say.
 fn unknown_member(expression: &Expr, known: &Known<'_>, spot: &Spot<'_>, text: &str, problems: &mut Problems) {
     let Some(chain) = chain(expression) else { return };
-    let (Some(root), Some(name)) = (known.find(chain.root), chain.members.first()) else { return };
-    if let Some(problem) = known.unknown_member(root, spot, offset(text, chain.first), name) {
+    let Some(root) = known.find(chain.root) else { return };
+    let members: Vec<_> = chain.members.iter().copied().chain(chain.index).collect();
+    if let Some(problem) = known.unknown_member(root, spot, text, offset(text, chain.first), &members) {
         problems.add(problem);
     }
 }

@@ -11,6 +11,7 @@ mod text;
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
+use http::{HeaderName, header};
 use serde_json::Value;
 
 pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
@@ -67,10 +68,26 @@ impl Known<'_> {
         self.calls.iter().cloned().chain(others.map(str::to_owned)).collect()
     }
 
-    /// The problem of a first member that a part of the document cannot have: a var that the rule does not declare,
-    /// the `meta` of a call that it does not make. `None` if there may be one.
-    pub fn unknown_member(&self, root: Root, spot: &Spot<'_>, at: usize, name: &str) -> Option<Problem> {
-        let found = at..at + name.len();
+    /// The problem of members that a part of the document cannot have: a var that the rule does not declare, the
+    /// `meta` of a call that it does not make, a header that is not offered. They stand in the text one after another,
+    /// the first at `at` or behind it. `None` if there may be such members.
+    pub fn unknown_member(
+        &self,
+        root: Root,
+        spot: &Spot<'_>,
+        text: &str,
+        at: usize,
+        members: &[&str],
+    ) -> Option<Problem> {
+        let name = *members.first()?;
+        let mut end = at;
+        let places = members.iter().map(|name| {
+            let at = text.get(end..).and_then(|rest| rest.find(name)).map_or(end, |at| end + at);
+            end = at + name.len();
+            at..end
+        });
+        let places: Vec<_> = places.collect();
+        let found = places[0].clone();
         let problem = |what: &str| spot.problem(Code::UnknownName, found, format!("no {what} is named `{name}`"));
         let (problem, help) = match root {
             Root::Vars => {
@@ -84,6 +101,7 @@ impl Known<'_> {
             Root::Meta if !self.calls.iter().any(|call| call == name) => {
                 (problem("call"), did_you_mean(name, self.calls.iter().map(String::as_str)))
             }
+            Root::Meta => return unknown_meta(spot, &places[1..], &members[1..]),
             _ => return None,
         };
         Some(problem.label("unknown name").help(help))
@@ -99,6 +117,33 @@ impl Known<'_> {
             Root::Each => "each",
             Root::Token => "token",
         }
+    }
+}
+
+/// Headers of answers that carry credentials: they are not in the document.
+pub const PRIVATE_HEADERS: [HeaderName; 2] = [header::SET_COOKIE, header::AUTHORIZATION];
+
+/// The problem of what `meta` never says of a call.
+fn unknown_meta(spot: &Spot<'_>, places: &[Range<usize>], members: &[&str]) -> Option<Problem> {
+    // With `each` it is a list, which has a length.
+    const KNOWN: [&str; 3] = ["status", "headers", "len"];
+    match members {
+        [what, ..] if !KNOWN.contains(what) => Some(
+            spot.problem(Code::UnknownName, places[0].clone(), format!("`meta` has no `{what}` of a call"))
+                .label("unknown name")
+                .help(did_you_mean(what, KNOWN.into_iter().take(2))),
+        ),
+        ["headers", name, ..] if PRIVATE_HEADERS.iter().any(|private| name.eq_ignore_ascii_case(private.as_str())) => {
+            let message = format!("the header `{name}` is not in the document");
+            let problem = spot.problem(Code::NotHere, places[1].clone(), message).label("not offered");
+            Some(problem.help("it carries credentials, which must not reach claims"))
+        }
+        ["headers", name, ..] if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            let message = format!("no header is named `{name}`: their names are in lower case here");
+            let problem = spot.problem(Code::UnknownName, places[1].clone(), message).label("not in lower case");
+            Some(problem.help(format!("write `{}`", name.to_ascii_lowercase())))
+        }
+        _ => None,
     }
 }
 

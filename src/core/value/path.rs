@@ -101,14 +101,12 @@ impl Path {
             }
         };
         let root = root(spot, text, &query, known, problems)?;
-        if let Some(name) = query.segments.get(1).and_then(member) {
-            let first = known.name(root);
-            let after = text.find(first).map_or(0, |at| at + first.len());
-            let at = text[after..].find(name).map_or(after, |at| after + at);
-            if let Some(problem) = known.unknown_member(root, spot, at, name) {
-                problems.add(problem);
-                return None;
-            }
+        let first = known.name(root);
+        let after = text.find(first).map_or(0, |at| at + first.len());
+        let named: Vec<_> = query.segments[1..].iter().map_while(member).collect();
+        if let Some(problem) = known.unknown_member(root, spot, text, after, &named) {
+            problems.add(problem);
+            return None;
         }
         let mut absolute = Vec::new();
         for name in &traits.absolute {
@@ -116,7 +114,7 @@ impl Path {
             let place = text[1..].find(&format!("$.{name}")).map_or(0, |at| 1 + at + "$.".len());
             absolute.push((name.clone(), known.root(spot, place..place + name.len(), name, problems)?));
         }
-        let members: Box<[Box<str>]> = query.segments[1..].iter().map_while(member).map(Box::from).collect();
+        let members: Box<[Box<str>]> = named.into_iter().map(Box::from).collect();
         let rest = &query.segments[1 + members.len()..];
         let rest = match steps(rest) {
             Some(steps) => Rest::Steps(steps),

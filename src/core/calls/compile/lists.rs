@@ -32,7 +32,8 @@ impl Compiler<'_> {
     }
 
     pub(super) fn paginate(&mut self, call: &rule::Call, paginate: &rule::Paginate) -> Option<Paginate> {
-        let items = paginate.items.as_ref().map(|text| self.in_page(call, text));
+        let items =
+            paginate.items.as_ref().map(|text| self.in_page(call, text).filter(|path| self.one_list(text, path)));
         let until = paginate.until.as_ref().map(|text| {
             let until = self.condition(text)?;
             let mut mentions = Mentions::default();
@@ -59,6 +60,20 @@ impl Compiler<'_> {
             max_pages: paginate.max_pages,
             truncated: paginate.truncated.as_ref().map(|text| text.value.clone()),
         })
+    }
+
+    /// False, with a problem, if `items` names the items one by one: a page without its list, an error in a 200 for
+    /// one, would then pass as a page without items.
+    fn one_list(&mut self, text: &Text, path: &Path) -> bool {
+        if path.is_plural() {
+            let help = match text.value.strip_suffix("[*]").filter(|list| !list.contains('*')) {
+                Some(list) => format!("write `{list}`"),
+                None => "write the path to the list; what is wanted of its items is chosen where it is read".into(),
+            };
+            let message = "`items` names the list itself, not what is in it";
+            self.bad(Code::BadValue, text, message, "can select several values", help);
+        }
+        !path.is_plural()
     }
 
     /// A path into a page: it stands under the call's own name.
@@ -94,16 +109,20 @@ impl Compiler<'_> {
         let method = self.method(call)?;
         let reads = match &call.body {
             // A GraphQL query is a read, whatever HTTP method carries it.
-            Some(Body::Graphql { query, .. }) => !query.value.trim_start().starts_with("mutation"),
+            Some(Body::Graphql { query, .. }) => !may_change(&query.value),
             _ => [Method::GET, Method::HEAD, Method::PUT, Method::DELETE].contains(&method),
         };
         if retry.times > 0 && !reads && !retry.idempotent {
-            let message = format!("a {method} request is not repeated: it may have done its work already");
+            let what = match call.body {
+                Some(Body::Graphql { .. }) => "a GraphQL mutation".into(),
+                _ => format!("a {method} request"),
+            };
+            let message = format!("{what} is not repeated: it may have done its work already");
             let help = "if a second one does no harm, say so: `retry = { times = 2, idempotent = true }`";
-            self.bad_span(Code::Conflict, &retry.span, message, "of a method that is not idempotent", help);
+            self.bad_span(Code::Conflict, &retry.span, message, "would repeat it", help);
             return None;
         }
-        let on = if retry.on.is_empty() { USUAL.to_vec() } else { retry.on.clone() };
+        let on = retry.on.clone().unwrap_or(USUAL.to_vec());
         (retry.times > 0).then_some(Retry { times: retry.times, on })
     }
 
@@ -111,6 +130,12 @@ impl Compiler<'_> {
         let place = rule::place(self.source, span);
         self.problems.add(Problem::new(code, place, message).label(label).help(help));
     }
+}
+
+/// Whether a GraphQL document may hold a mutation. The word anywhere counts, also as the name of a field: an
+/// operation may stand behind others and behind fragments, and to be told apart it would have to be parsed.
+fn may_change(document: &str) -> bool {
+    document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "mutation")
 }
 
 /// What is written must compile; what is not written need not be there.

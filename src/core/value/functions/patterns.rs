@@ -1,19 +1,21 @@
 //! Regular expressions. The `regex` crate takes linear time whatever a pattern says; what that
-//! leaves open is bounded here: the length of patterns and texts, and how large a pattern may become.
+//! leaves open is bounded here: the length of patterns and texts, and how large a pattern may become. The larger it is,
+//! the shorter is the text.
 
 use std::{cell::RefCell, time::Duration};
 
 use regex::{Captures, Regex, RegexBuilder};
-use rhai::Dynamic;
+use rhai::{Dynamic, ImmutableString};
 
 use super::{Call, Raw};
 
 /// The longest pattern, in bytes.
 const MAX_PATTERN: usize = 512;
-/// How large a compiled pattern may be, in bytes: enough for a few classes of all of Unicode.
-const MAX_COMPILED: usize = 256 * 1024;
-/// The longest text that is searched, in bytes.
-const MAX_TEXT: usize = 16 * 1024;
+/// How large a compiled pattern may be, in bytes. The smallest that suffices is taken: the largest is enough for a few
+/// classes of all of Unicode.
+const SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
+/// A search takes, at worst, time for each byte of the pattern and of the text: so many at most for both.
+const WORK: usize = 128 * 1024 * 1024;
 /// Time for all matches of one call: each search is linear, but there may be as many as characters.
 const BUDGET: Duration = Duration::from_millis(50);
 /// How many compiled patterns each thread keeps.
@@ -21,28 +23,35 @@ const KEPT: usize = 32;
 
 thread_local! {
     /// Compiled patterns, the one that was compiled last at the end.
-    static PATTERNS: RefCell<Vec<(Box<str>, Regex)>> = const { RefCell::new(Vec::new()) };
+    static PATTERNS: RefCell<Vec<(Box<str>, Pattern)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A compiled pattern.
+#[derive(Clone)]
+struct Pattern {
+    regex: Regex,
+    /// The longest text that it searches, in bytes.
+    longest: usize,
 }
 
 pub(super) fn regex_match(call: &Call<'_>) -> Raw<Dynamic> {
-    let text = searched(call)?;
-    Ok(pattern(call)?.is_match(&text).into())
+    let (text, regex) = search(call)?;
+    Ok(regex.is_match(&text).into())
 }
 
 pub(super) fn regex_find(call: &Call<'_>) -> Raw<Dynamic> {
-    let text = searched(call)?;
-    let pattern = pattern(call)?;
-    let group = usize::from(pattern.captures_len() > 1);
-    let found = pattern.captures(&text).and_then(|captures| Some(captures.get(group)?.as_str().to_owned()));
+    let (text, regex) = search(call)?;
+    let group = usize::from(regex.captures_len() > 1);
+    let found = regex.captures(&text).and_then(|captures| Some(captures.get(group)?.as_str().to_owned()));
     Ok(found.map_or(Dynamic::UNIT, Into::into))
 }
 
 pub(super) fn regex_replace(call: &Call<'_>) -> Raw<Dynamic> {
-    let (text, with) = (searched(call)?, call.text(2)?);
-    let pattern = pattern(call)?;
+    let (text, regex) = search(call)?;
+    let with = call.text(2)?;
     let started = (call.clocks.steady)();
     let (mut replaced, mut from) = (String::with_capacity(text.len()), 0);
-    for captures in pattern.captures_iter(&text) {
+    for captures in regex.captures_iter(&text) {
         if (call.clocks.steady)().saturating_sub(started) > BUDGET {
             return Err(call.fault("takes longer than 50 ms"));
         }
@@ -67,16 +76,18 @@ fn growth(captures: &Captures<'_>, with: &str) -> usize {
     with.len() + with.matches('$').count() * captures.get_match().len()
 }
 
-fn searched(call: &Call<'_>) -> Raw<rhai::ImmutableString> {
+/// The text and the pattern of a call.
+fn search(call: &Call<'_>) -> Raw<(ImmutableString, Regex)> {
     let text = call.text(0)?;
-    if text.len() > MAX_TEXT {
-        return Err(call.fault("searches texts of at most 16 KiB"));
+    let Pattern { regex, longest } = pattern(call)?;
+    if text.len() > longest {
+        return Err(call.fault(format_args!("searches at most {longest} bytes with this pattern")));
     }
-    Ok(text)
+    Ok((text, regex))
 }
 
 /// The compiled pattern of a call. Patterns stand in the rule, so after a few requests all are there.
-fn pattern(call: &Call<'_>) -> Raw<Regex> {
+fn pattern(call: &Call<'_>) -> Raw<Pattern> {
     let text = call.text(1)?;
     PATTERNS.with_borrow_mut(|kept| {
         if let Some((_, pattern)) = kept.iter().find(|(pattern, _)| **pattern == *text.as_str()) {
@@ -91,16 +102,19 @@ fn pattern(call: &Call<'_>) -> Raw<Regex> {
     })
 }
 
-fn compile(pattern: &str) -> Result<Regex, &'static str> {
+fn compile(pattern: &str) -> Result<Pattern, &'static str> {
     if pattern.len() > MAX_PATTERN {
         return Err("it has more than 512 bytes");
     }
-    let compiled =
-        RegexBuilder::new(pattern).size_limit(MAX_COMPILED).dfa_size_limit(MAX_COMPILED).nest_limit(32).build();
-    compiled.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "it stands for too much: repeat less, or `[0-9]` instead of `\\d`",
-        _ => "it is no regular expression of the `regex` crate",
-    })
+    for size in SIZES {
+        let compiled = RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(size).nest_limit(32).build();
+        match compiled {
+            Ok(regex) => return Ok(Pattern { regex, longest: WORK / size }),
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(_) => return Err("it is no regular expression of the `regex` crate"),
+        }
+    }
+    Err("it stands for too much: repeat less, or `[0-9]` instead of `\\d`")
 }
 
 #[cfg(test)]
@@ -114,7 +128,7 @@ mod tests {
             Fault,
             tests::{check, run},
         },
-        KEPT, MAX_TEXT, PATTERNS, check as fault,
+        KEPT, PATTERNS, SIZES, WORK, check as fault, compile,
     };
     use crate::core::value::{Engine, engine::Sizes};
 
@@ -150,13 +164,18 @@ mod tests {
             check(&[(&format!("regex_match(\"x\", \"{pattern}\")"), &expected)]);
         }
         assert_eq!(fault(&"(".repeat(33)), Err("it is no regular expression of the `regex` crate"));
+        for (pattern, longest) in
+            [("/users/([^/?]+)", 8_192), (r"^\d+$", 8_192), (r"\w+", 2_048), (r"(\w+)@(\w+)\.(\w+)", 512)]
+        {
+            assert_eq!(compile(pattern).map(|pattern| pattern.longest), Ok(longest), "{pattern}");
+        }
         assert_eq!(fault(r"^[\w.+-]+@([\w-]+\.)+\w+$"), Ok(()), "a usual pattern is not too large");
     }
 
     #[test]
     fn texts_and_what_becomes_of_them_are_bounded() {
         // A document may hold longer texts than a script may build.
-        let long = Dynamic::from("a".repeat(MAX_TEXT + 1));
+        let long = Dynamic::from("a".repeat(WORK / SIZES[0] + 1));
         let mut sizes = Sizes::default();
         sizes.add(&long);
         let engine = Engine::new(|| Duration::ZERO, || Duration::ZERO);
@@ -167,7 +186,7 @@ mod tests {
             EvalAltResult::ErrorRuntime(fault, _) => fault.cast::<Fault>().0,
             other => other.to_string(),
         });
-        assert_eq!(told.map(|_| ()), Err("`regex_match` searches texts of at most 16 KiB".into()));
+        assert_eq!(told.map(|_| ()), Err("`regex_match` searches at most 8192 bytes with this pattern".into()));
         let text = "a".repeat(1000);
         for with in ["b".repeat(100), "$0".repeat(100)] {
             let told = run(&format!("regex_replace(`{text}`, \"a|^a+\", `{with}`)")).expect_err("it is too long");
@@ -205,7 +224,7 @@ mod tests {
     /// A pattern that makes other engines take exponential time, and the largest that ours may become.
     #[test]
     fn patterns_that_run_away_elsewhere_end_here() {
-        let text = "a".repeat(MAX_TEXT - 1);
+        let text = "a".repeat(WORK / SIZES[0] - 1);
         check(&[
             (&format!("regex_match(`{text}!`, \"^(a+)+$\")"), "false"),
             (&format!("regex_match(`{text}!`, \"(a|a)*b\")"), "false"),
