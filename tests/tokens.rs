@@ -439,3 +439,22 @@ fn a_signed_answer_is_verified_and_an_unsigned_one_is_none() {
         assert_eq!(serve(&rule, &api, &issuer).get("/acme", "t").status, expected, "{what}");
     }
 }
+
+#[test]
+fn keys_are_fetched_once_however_many_want_them_at_once() {
+    let key = es256(1);
+    let (issuer, fetched) = issuer(vec![key.jwk("k1")]);
+    let api = api();
+    let gateway = serve(&jwt(""), &api, &issuer);
+    let (good, unknown) = (key.plain("k1", &claims()), es256(66).plain("k2", &claims()));
+    let statuses: Vec<_> = std::thread::scope(|scope| {
+        let gateway = &gateway;
+        let ask = |token| scope.spawn(move || (0..10).map(|_| gateway.get("/acme", token).status).collect::<Vec<_>>());
+        let all: Vec<_> = (0..10).flat_map(|_| [(200, ask(&good)), (401, ask(&unknown))]).collect();
+        all.into_iter().map(|(expected, one)| (expected, one.join().expect("it ends"))).collect()
+    });
+    for (expected, found) in statuses {
+        assert_eq!(found, [expected; 10]);
+    }
+    assert_eq!(fetched.load(Ordering::SeqCst), 1);
+}

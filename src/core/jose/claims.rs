@@ -79,6 +79,13 @@ impl Expectation {
         {
             return Err(Failure::NotYet);
         }
+        // What is to be issued some day is no token yet, or its issuer's clock is wrong and with it all other times.
+        // Null is not said: nothing depends on it.
+        if let Some(issued) = time(claims.get("iat").filter(|issued| !issued.is_null()))?
+            && now + leeway < issued
+        {
+            return Err(Failure::NotYet);
+        }
         self.check_others(claims)
     }
 

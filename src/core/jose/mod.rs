@@ -5,6 +5,8 @@
 //! and nothing in a token says where its key is.
 
 mod algorithm;
+#[cfg(test)]
+mod bounds;
 mod claims;
 mod jwe;
 mod keys;

@@ -30,14 +30,21 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub enum Keyring {
     /// At an address of the issuer.
-    Remote {
-        /// The address.
-        url: Url,
-        /// The place of its keys in the host's store.
-        key: Key,
-    },
+    Remote(Remote),
     /// In the rule's own secrets.
     Own(Arc<KeySet>),
+}
+
+/// Keys that are fetched, and their places in the host's store.
+#[derive(Debug)]
+pub struct Remote {
+    url: Url,
+    /// The set that is in use.
+    current: Key,
+    /// What the last attempt to fetch it again gave, for as long as there may be no other.
+    attempt: Key,
+    /// That there was an attempt.
+    turn: Key,
 }
 
 /// Why a token could not be verified.
@@ -52,8 +59,9 @@ pub enum Failure {
 impl Keyring {
     /// Keys that are fetched.
     pub fn remote(url: Url) -> Self {
-        let key = Key::new("jwks", &[url.as_str()]);
-        Keyring::Remote { url, key }
+        let place = |kind| Key::new(kind, &[url.as_str()]);
+        let (current, attempt, turn) = (place("jwks"), place("jwks attempt"), place("jwks turn"));
+        Keyring::Remote(Remote { url, current, attempt, turn })
     }
 
     /// Verifies a token, and gives its claims.
@@ -66,36 +74,62 @@ impl Keyring {
         expectation: &Expectation,
         host: &H,
     ) -> Result<Map<String, Value>, Failure> {
-        let (url, key) = match self {
+        let remote = match self {
             Keyring::Own(keys) => return jose::verify(token, keys, expectation, H::now()).map_err(Failure::Token),
-            Keyring::Remote { url, key } => (url, key),
+            Keyring::Remote(remote) => remote,
         };
-        let entry = host.shared(key, fetch(url, host)).await?;
+        let entry = host.shared(&remote.current, fetch(&remote.url, host)).await?;
         let Stored::KeySet { keys, fetched } = &entry.value else { return Err(Failure::Keys("it is gone".into())) };
         match jose::verify(token, keys, expectation, H::now()) {
             Err(jose::Failure::UnknownKey) if H::now().saturating_sub(*fetched) >= REFETCH => {
-                host.forget(key, &entry).await;
-                let stale = entry.clone();
-                let newer =
-                    host.shared(key, async { Ok(fetch(url, host).await.unwrap_or_else(|_| again(stale, H::now()))) });
-                match newer.await?.value {
-                    Stored::KeySet { keys, .. } => {
-                        jose::verify(token, &keys, expectation, H::now()).map_err(Failure::Token)
-                    }
-                    Stored::AccessToken(_) | Stored::Done => Err(Failure::Keys("it is gone".into())),
-                }
+                let newer = remote.newer(&entry, host).await;
+                let keys = newer.as_deref().unwrap_or(keys);
+                jose::verify(token, keys, expectation, H::now()).map_err(Failure::Token)
             }
             result => result.map_err(Failure::Token),
         }
     }
 }
 
-/// An old set that could not be fetched again: it still serves, and the next attempt waits its turn.
-fn again(mut entry: Entry, now: Duration) -> Entry {
-    if let Stored::KeySet { fetched, .. } = &mut entry.value {
-        *fetched = now;
+impl Remote {
+    /// The set as it is now, if it can be had and it is time to look: whoever finds nothing new has lost nothing.
+    ///
+    /// The old set stays where it is meanwhile: those whose keys are in it do not wait, and it is still there when
+    /// the request that looks is over before there is an answer.
+    async fn newer<H: Host>(&self, stale: &Entry, host: &H) -> Option<Arc<KeySet>> {
+        let mut made = None;
+        let attempt = async {
+            if !self.take_turn(host).await {
+                return Err(());
+            }
+            let value = match fetch(&self.url, host).await {
+                Ok(entry) => made.insert(entry).value.clone(),
+                Err(_) => Stored::Done,
+            };
+            Ok(Entry { value, lifetime: REFETCH })
+        };
+        let found = host.shared(&self.attempt, attempt).await.ok()?;
+        if let Some(entry) = made {
+            host.forget(&self.current, stale).await;
+            // Somebody else may have put one there since; it is as new.
+            let _ = host.shared(&self.current, async { Ok::<_, Failure>(entry) }).await;
+        }
+        match found.value {
+            Stored::KeySet { keys, .. } => Some(keys),
+            Stored::AccessToken(_) | Stored::Done => None,
+        }
     }
-    entry
+
+    /// True once in a while. The turn is taken before anything is sent, so that it counts also for those who go
+    /// away before there is an answer.
+    async fn take_turn<H: Host>(&self, host: &H) -> bool {
+        let mut mine = false;
+        let take = async {
+            mine = true;
+            Ok::<_, ()>(Entry { value: Stored::Done, lifetime: REFETCH })
+        };
+        host.shared(&self.turn, take).await.is_ok() && mine
+    }
 }
 
 async fn fetch<H: Host>(url: &Url, host: &H) -> Result<Entry, Failure> {
@@ -140,6 +174,7 @@ mod tests {
     use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
     use bytes::Bytes;
     use ed25519_dalek::{Signer, SigningKey};
+    use futures_util::FutureExt as _;
     use http::StatusCode;
     use serde_json::json;
 
@@ -159,13 +194,18 @@ mod tests {
     struct Issuer {
         keys: RefCell<Vec<u8>>,
         down: Cell<bool>,
+        hangs: Cell<bool>,
         fetched: Cell<u32>,
-        store: RefCell<HashMap<Key, Entry>>,
+        /// With the moment at which each was made.
+        store: RefCell<HashMap<Key, (Entry, Duration)>>,
     }
 
     impl Host for Issuer {
         async fn fetch(&self, _: Outgoing) -> Result<Answer, FetchError> {
             self.fetched.set(self.fetched.get() + 1);
+            if self.hangs.get() {
+                std::future::pending::<()>().await;
+            }
             if self.down.get() {
                 return Err(FetchError::Timeout);
             }
@@ -194,16 +234,17 @@ mod tests {
         where
             E: Clone + Send + Sync + 'static,
         {
-            if let Some(entry) = self.store.borrow().get(key) {
-                return Ok(entry.clone());
+            let kept = self.store.borrow().get(key).cloned();
+            if let Some((entry, _)) = kept.filter(|(entry, made)| Self::now() < *made + entry.lifetime) {
+                return Ok(entry);
             }
             let entry = make.await?;
-            self.store.borrow_mut().insert(*key, entry.clone());
+            self.store.borrow_mut().insert(*key, (entry.clone(), Self::now()));
             Ok(entry)
         }
 
-        async fn forget(&self, key: &Key, _: &Entry) {
-            self.store.borrow_mut().remove(key);
+        async fn forget(&self, key: &Key, stale: &Entry) {
+            self.store.borrow_mut().remove(key).filter(|(entry, _)| entry == stale).expect("it is the one");
         }
 
         async fn pause(&self, _: Duration) {}
@@ -300,5 +341,50 @@ mod tests {
             let answer = Answer { status: StatusCode::OK, headers, body: Bytes::new() };
             assert_eq!(lifetime(&answer).as_secs(), expected, "{said:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_takes_no_keys_along_and_has_them_fetched_no_more_often() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let expectation = expectation();
+        let (known, unknown) = (token(1), token(99));
+        let verify = async |token: &str| keyring.verify(token, &expectation, &issuer).await.map(drop);
+        NOW.set(1000);
+        assert_eq!(verify(&known).await, Ok(()));
+        NOW.set(1030);
+        issuer.hangs.set(true);
+        for round in 0..1000 {
+            // What is not there at once is dropped: a request that is over its deadline, or whose caller left.
+            let _ = verify(&unknown).now_or_never();
+            if round % 100 == 0 {
+                assert_eq!(verify(&known).now_or_never(), Some(Ok(())), "nobody waits for a key that he does not need");
+            }
+        }
+        assert_eq!(issuer.fetched.get(), 2);
+        issuer.hangs.set(false);
+        *issuer.keys.borrow_mut() = vec![1, 99];
+        NOW.set(1060);
+        assert_eq!(verify(&unknown).await, Ok(()), "the next attempt has its turn");
+        assert_eq!(issuer.fetched.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_set_that_cannot_be_fetched_again_gets_no_older_than_it_may() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let expectation = expectation();
+        let (known, unknown) = (token(1), token(99));
+        let verify = async |token: &str| keyring.verify(token, &expectation, &issuer).await.map(drop);
+        NOW.set(1000);
+        assert_eq!(verify(&known).await, Ok(()));
+        issuer.down.set(true);
+        for seconds in (30..600).step_by(30) {
+            NOW.set(1000 + seconds);
+            assert_eq!(verify(&unknown).await, Err(Failure::Token(jose::Failure::UnknownKey)));
+            assert_eq!(verify(&known).await, Ok(()), "after {seconds} s");
+        }
+        NOW.set(1600);
+        assert!(matches!(verify(&known).await, Err(Failure::Keys(_))), "a key that was taken back must not live on");
     }
 }
