@@ -26,7 +26,7 @@ use By::{Case, Host, Nobody};
 
 const EVERYTHING: &str = "everything is there";
 
-const CLASSES: [(&str, &str, By); 61] = [
+const CLASSES: [(&str, &str, By); 66] = [
     // How the token is sent, and what else a request needs.
     ("token_scheme", "another scheme than Bearer, or none", Case("graphql", "the viewer")),
     (
@@ -163,6 +163,11 @@ const CLASSES: [(&str, &str, By); 61] = [
         "a value that is kept only under a condition",
         Case("query", "the picture that stands for none"),
     ),
+    ("url_template", "an address made of fields", Case("values", EVERYTHING)),
+    ("gravatar_hash", "a picture by the hash of an address", Case("values", "the optional things are missing")),
+    ("const_verified", "a flag that is the provider's policy", Case("values", EVERYTHING)),
+    ("object_locale", "a locale in parts", Case("values", EVERYTHING)),
+    ("oidc_like", "claims that need small repairs", Case("oidc", "claims with the types of others")),
     ("redirect_data", "an identity that only the redirect had", Nobody("there is no access token to ask with")),
 ];
 
