@@ -251,16 +251,18 @@ fn a_call_is_made_for_every_value_in_order() {
 fn so_many_calls_are_on_their_way_at_once_and_no_more() {
     let now = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
+    // Nobody is answered before two are there.
+    let both = Arc::new(tokio::sync::Barrier::new(2));
     let upstream = {
         let (now, most) = (now.clone(), most.clone());
         Upstream::slow(move |seen| {
-            let (now, most) = (now.clone(), most.clone());
+            let (now, most, both) = (now.clone(), most.clone(), both.clone());
             async move {
                 if seen.target == "/user" {
                     return Reply::json(r#"{"id":1,"teams":[{"id":1},{"id":2},{"id":3},{"id":4},{"id":5},{"id":6}]}"#);
                 }
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(30)).await;
+                both.wait().await;
                 now.fetch_sub(1, Ordering::SeqCst);
                 Reply::json(r#"{"slug":"x"}"#)
             }

@@ -8,6 +8,7 @@ use super::{
     calls,
     problem::{Code, Problem, Problems, Span},
     rule::{self, Call, Options, Rule, Script, Selection, Text, TokenPlace, Written},
+    value::closing,
 };
 
 /// Looks at a rule that compiled, and takes away what its author accepts.
@@ -170,7 +171,8 @@ fn is_loopback(url: &Url) -> bool {
 fn names_secret(text: &str) -> bool {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("${") {
-        let end = closing(after);
+        // One that is never closed is a problem already.
+        let Some(end) = closing(after, 0) else { return false };
         let inner = after[..end].trim();
         let name = inner.strip_prefix("secrets.").unwrap_or_default();
         if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -179,20 +181,6 @@ fn names_secret(text: &str) -> bool {
         rest = &after[end..];
     }
     false
-}
-
-/// Where an expression ends that starts after `${`; there may be braces in it.
-fn closing(text: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => return at,
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 fn says_true(written: &Written) -> Option<&Options> {

@@ -19,7 +19,7 @@ pub use expression::{Expression, Offer, Program};
 pub use functions::{ALL as FUNCTIONS, Family, Function};
 pub use path::{Path, looks_like_path};
 pub use plan::Plan;
-pub use text::{Credentials, Position, Template};
+pub use text::{Credentials, Position, Template, closing};
 
 use super::{
     facts::Root,

@@ -201,7 +201,7 @@ impl Template {
 }
 
 /// The `}` that closes an expression which starts at `from`; braces and strings of Rhai are stepped over.
-fn closing(text: &str, from: usize) -> Option<usize> {
+pub fn closing(text: &str, from: usize) -> Option<usize> {
     let mut depth = 0;
     let mut quote = None;
     let mut escaped = false;
