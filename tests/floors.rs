@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 /// The floor of a module; a module may import from its own room and from lower floors.
 /// The steps on floor 3 may not import one another.
-const FLOORS: [(&str, u8); 30] = [
+const FLOORS: [(&str, u8); 31] = [
     ("core::problem", 0),
     ("core::message", 0),
     ("core::denial", 0),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 30] = [
     ("core::identity", 0),
     ("core::host", 0),
     ("core::rule", 1),
+    ("core::format", 2),
     ("core::keyring", 2),
     ("core::value", 2),
     ("core::route", 3),

@@ -7,6 +7,8 @@ mod check;
 mod config;
 mod demo;
 mod explain;
+#[expect(clippy::disallowed_methods, reason = "files are written here")]
+mod fmt;
 mod functions;
 mod output;
 mod serve;
@@ -47,6 +49,8 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Give rule files and case files their one look; only white space moves.
+    Fmt(fmt::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
