@@ -42,16 +42,18 @@ mod audit;
 mod compile;
 mod evaluate;
 
-// A rule on recorded answers.
+// A rule for people, and a rule on recorded answers.
 mod case;
+mod outline;
 
 pub use self::{
-    calls::Summary,
+    calls::{Need, Outline as CallOutline, Summary},
     case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    outline::{LongestPath, Outline, Reader},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
