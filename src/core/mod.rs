@@ -48,7 +48,7 @@ mod outline;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
-    case::{Cases, Difference, Files, Verdict},
+    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},

@@ -236,6 +236,11 @@ impl Plan {
         mentions
     }
 
+    /// The claim that identifies the user.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// What each `include` and each claim reads, in the order of the rule.
     pub fn readers(&self) -> impl Iterator<Item = (Reader<'_>, Mentions)> {
         let mentions = |read: &dyn Fn(&mut Mentions)| {
