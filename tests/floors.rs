@@ -33,6 +33,7 @@ const FLOORS: [(&str, u8); 31] = [
     ("core::audit", 4),
     ("core::compile", 5),
     ("core::evaluate", 6),
+    ("core::outline", 6),
     ("core::case", 7),
     ("core", 8),
     ("config", 9),
