@@ -64,7 +64,13 @@ fn a_case_that_holds_passes_in_silence() {
     let as_json = CLAIMS.replace("{ sub = ", "'{\"sub\": ").replace("name =", "\"name\":").replace(" }", "}'");
     let ran = test(&case(&as_json, MORE), &["--trace"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("acme: passed: one\n      call user: 200"), "{}", ran.out);
+    assert!(
+        ran.out.contains(
+            "acme: passed: one\n      receive: the token came in the header Authorization\n      call user: 200"
+        ),
+        "{}",
+        ran.out
+    );
     assert!(!ran.out.contains("k3y") && !ran.out.contains("t0ken"), "a trace has no credentials: {}", ran.out);
 }
 
@@ -78,7 +84,7 @@ fn a_difference_is_told_claim_by_claim() {
         "    sub: expected \"18446744073709551617\"\n    sub: found    \"18446744073709551616\"",
         "    email: expected \"ada@example.com\", and it is missing",
         "    name: not expected: \"Ada Example\"",
-        "      claim sub = \"18446744073709551616\"  (from $.user.id)",
+        "      map: sub = \"18446744073709551616\"  (from $.user.id, number to string)",
         "1 rule: 0 cases passed, 1 failed",
     ] {
         assert!(ran.out.contains(line), "{line} in {}", ran.out);
