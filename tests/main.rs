@@ -55,5 +55,7 @@ mod rules;
 mod scripts;
 // Whose token passes, and whose answer.
 mod tokens;
+// What people who look on are told of an evaluation.
+mod traces;
 // From the document to the claims, digit for digit.
 mod values;

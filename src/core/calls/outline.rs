@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{
     facts::Root,
-    value::{Expression, Mentions, Template},
+    value::{Mentions, Template},
 };
 
 /// One call.
@@ -143,9 +143,8 @@ fn mentions(call: &Call) -> Vec<(String, Mentions)> {
         read(&mut mentions);
         places.push((place.to_owned(), mentions));
     };
-    let condition = |expression: &Expression, mentions: &mut Mentions| expression.mentions(mentions);
     if let Some(when) = &call.when {
-        add("when", &|mentions| condition(when, mentions));
+        add("when", &|mentions| when.mentions(mentions));
     }
     if let Some(each) = &call.each {
         add("each", &|mentions| each.path.mentions(mentions));
@@ -161,10 +160,10 @@ fn mentions(call: &Call) -> Vec<(String, Mentions)> {
     }
     add("body", &|mentions| call.body.mentions(mentions));
     for row in &call.fail_when {
-        add("fail_when", &|mentions| condition(&row.when, mentions));
+        add("fail_when", &|mentions| row.when.mentions(mentions));
     }
     if let Some(until) = call.paginate.as_ref().and_then(|paginate| paginate.until.as_ref()) {
-        add("paginate", &|mentions| condition(until, mentions));
+        add("paginate", &|mentions| until.mentions(mentions));
     }
     places
 }
