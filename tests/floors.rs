@@ -43,7 +43,9 @@ const FLOORS: [(&str, u8); 32] = [
 ];
 
 /// Edges that the floors alone would refuse, each with its reason.
-const ALLOWED: [(&str, &str, &str); 13] = [
+const ALLOWED: [(&str, &str, &str); 15] = [
+    ("core::trace", "core::problem", "a step says where the rule has it"),
+    ("core::trace", "core::secret", "it knows what must not be shown"),
     ("core::calls", "core::token", "a call puts the caller's token where the rule says"),
     ("core::script", "core::claims", "the script changes what the claims step made"),
     ("core::receiver", "core::claims", "a contract is about what the claims step made"),

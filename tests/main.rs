@@ -23,6 +23,8 @@ mod cli;
 mod credentials;
 // Formats and charsets of answers.
 mod decode;
+// What an edit of a rule changes.
+mod diff;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.
@@ -39,8 +41,9 @@ mod functions;
 mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
-// What is said of a wrong rule: pairs of a rule and its problems.
+// The calls of a rule, drawn.
 mod plan;
+// What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
@@ -54,5 +57,7 @@ mod rules;
 mod scripts;
 // Whose token passes, and whose answer.
 mod tokens;
+// What people who look on are told of an evaluation.
+mod traces;
 // From the document to the claims, digit for digit.
 mod values;

@@ -6,6 +6,7 @@
 mod check;
 mod config;
 mod demo;
+mod diff;
 mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
@@ -16,13 +17,22 @@ mod serve;
 mod test;
 mod try_once;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Flags, Format, Level, LogFlags, Settings},
-    gateway::flush_log,
+    core::{
+        CompiledRule, Compiler,
+        problem::{Problem, Source},
+    },
+    gateway::{Secrets, Store, Upstream, flush_log, source},
 };
 
 /// Done.
@@ -54,6 +64,8 @@ enum Command {
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
     Plan(plan::Arguments),
+    /// Compare two versions of rules by their cases: what an edit changes, claim by claim.
+    Diff(diff::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -128,6 +140,7 @@ pub fn run() -> ExitCode {
         Command::Try(arguments) => try_once::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
@@ -153,6 +166,25 @@ fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
     } else {
         settings.rules.join(format!("{rule}.toml"))
     }
+}
+
+/// Compiles a rule that is not going to run here: its secrets need not be there.
+fn compile_offline(
+    path: &Path,
+    name: &str,
+    settings: &Settings,
+) -> Result<(Arc<Source>, Option<CompiledRule>, Vec<Problem>), String> {
+    let source = source(path)?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
+    let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
+    Ok((source, rule, problems.sorted()))
+}
+
+/// The name of a rule, by its file.
+fn rule_name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A runtime for a command that waits for a few things at once.

@@ -28,7 +28,7 @@ mod message;
 pub mod problem;
 mod secret;
 pub mod store;
-mod trace;
+pub mod trace;
 
 // Verified tokens, for the steps that want them.
 mod keyring;

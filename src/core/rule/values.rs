@@ -32,8 +32,8 @@ pub struct Options {
     pub join: Option<Text>,
     /// The type that the claim must have.
     pub kind: Option<Text>,
-    /// What stands in for an absent value.
-    pub default: Option<Value>,
+    /// What stands in for an absent value, and where it is written.
+    pub default: Option<(Value, Span)>,
     /// An absent value fails the request.
     pub required: bool,
     /// Removes white space at both ends.
@@ -113,7 +113,7 @@ fn options(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: &str) ->
         first: reader.flag(&table, "first"),
         join: reader.text(&table, "join"),
         kind: reader.text(&table, "type"),
-        default: table.get("default").and_then(|default| reader.json(default)),
+        default: table.get("default").and_then(|default| Some((reader.json(default)?, default.span()))),
         required: reader.flag(&table, "required"),
         trim: reader.flag(&table, "trim"),
         lower: reader.flag(&table, "lower"),
