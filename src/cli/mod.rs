@@ -11,6 +11,7 @@ mod explain;
 mod fmt;
 mod functions;
 mod output;
+mod schema;
 mod serve;
 mod test;
 mod try_once;
@@ -57,6 +58,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
+    Schema(schema::Arguments),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -127,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();

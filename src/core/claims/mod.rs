@@ -2,12 +2,16 @@
 //! of a wrong type is decided here.
 
 mod kinds;
+mod standard;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-pub use self::kinds::Kind;
+pub use self::{
+    kinds::{Kind, NAMES as KINDS},
+    standard::{STANDARD, STANDARD_SOURCE, Standard},
+};
 use super::{
     facts::Facts,
     problem::{Code, Problem, Problems, Source, did_you_mean},
