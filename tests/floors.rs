@@ -31,6 +31,7 @@ const FLOORS: [(&str, u8); 32] = [
     ("core::receiver", 3),
     ("core::response", 4),
     ("core::audit", 4),
+    ("core::schema", 4),
     ("core::compile", 5),
     ("core::evaluate", 6),
     ("core::outline", 6),

@@ -53,6 +53,8 @@ mod providers;
 mod receivers;
 // The rules that are shipped, and their cases.
 mod rules;
+// What editors are told of rules.
+mod schema;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.

@@ -13,6 +13,7 @@ mod fmt;
 mod functions;
 mod output;
 mod plan;
+mod schema;
 mod serve;
 mod test;
 mod try_once;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
+    Schema(schema::Arguments),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();

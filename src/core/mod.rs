@@ -37,8 +37,9 @@ mod keyring;
 mod rule;
 mod value;
 
-// How a rule looks.
+// How a rule looks, and what editors are told of it.
 mod format;
+mod schema;
 
 // The whole.
 mod audit;
@@ -52,6 +53,7 @@ mod outline;
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
+    claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
@@ -61,7 +63,8 @@ pub use self::{
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name},
+    rule::{MAX_SOURCE, is_rule_name, words},
+    schema::{meanings, schema},
     trace::{Step, Trace},
     value::{FUNCTIONS, Family, Function},
 };

@@ -2,13 +2,17 @@
 //! of a wrong type is decided here.
 
 mod kinds;
+mod standard;
 mod told;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-pub use self::kinds::Kind;
+pub use self::{
+    kinds::{Kind, NAMES as KINDS},
+    standard::{STANDARD, STANDARD_SOURCE, Standard},
+};
 use self::told::Told;
 use super::{
     facts::Facts,
