@@ -43,6 +43,8 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
 // The rules that are shipped, and their cases.

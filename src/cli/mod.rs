@@ -8,6 +8,8 @@ mod config;
 mod demo;
 mod explain;
 mod functions;
+#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
+mod new;
 mod output;
 mod serve;
 mod test;
@@ -47,6 +49,8 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Write a rule and its first cases from what a provider answers.
+    New(new::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

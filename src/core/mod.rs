@@ -45,6 +45,9 @@ mod evaluate;
 // A rule on recorded answers.
 mod case;
 
+// A rule from recorded answers.
+mod propose;
+
 pub use self::{
     calls::Summary,
     case::{Cases, Difference, Files, Verdict},
@@ -52,6 +55,7 @@ pub use self::{
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
