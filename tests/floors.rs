@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 31] = [
     ("core::identity", 0),
     ("core::host", 0),
     ("core::rule", 1),
+    ("core::format", 2),
     ("core::keyring", 2),
     ("core::value", 2),
     ("core::route", 3),

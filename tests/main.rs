@@ -31,6 +31,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// The one look of rules.
+mod format;
 // Functions that rules may call, and where they are listed.
 mod functions;
 // Calls for every value and every page, and calls that are tried again.

@@ -7,6 +7,8 @@ mod check;
 mod config;
 mod demo;
 mod explain;
+#[expect(clippy::disallowed_methods, reason = "files are written here")]
+mod fmt;
 mod functions;
 #[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod new;
@@ -51,6 +53,8 @@ enum Command {
     Try(try_once::Arguments),
     /// Write a rule and its first cases from what a provider answers.
     New(new::Arguments),
+    /// Give rule files and case files their one look; only white space moves.
+    Fmt(fmt::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -124,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

@@ -37,6 +37,9 @@ mod keyring;
 mod rule;
 mod value;
 
+// How a rule looks.
+mod format;
+
 // The whole.
 mod audit;
 mod compile;
@@ -53,6 +56,7 @@ pub use self::{
     case::{Cases, Difference, Files, Verdict},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
+    format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
     propose::{Proposal, Proposed, Sample, propose},

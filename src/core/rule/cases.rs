@@ -4,14 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::{Spanned, de::DeValue};
 use url::Url;
 
 use super::text::{Fields, Key, Reader, Text};
-use crate::core::problem::{Code, Place, Problem, Problems, Source};
+use crate::core::problem::{Problems, Source};
 
 /// One case as written.
 #[derive(Debug)]
@@ -123,22 +120,10 @@ pub enum Content {
 
 /// Reads a file of cases. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read_cases(source: &Arc<Source>, problems: &mut Problems) -> Vec<Case> {
-    if source.text.len() > super::MAX_SOURCE {
-        let place = Place { source: source.clone(), span: 0..0 };
-        let message = format!("the file has {} bytes", source.text.len());
-        let help = format!(
-            "a file of cases has at most {} bytes; long answers can stand in files: `file = …`",
-            super::MAX_SOURCE
-        );
-        problems.add(Problem::new(Code::TooLarge, place, message).help(help));
-        return Vec::new();
-    }
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let most = super::MAX_SOURCE;
+    let bound = format!("a file of cases has at most {most} bytes; long answers can stand in files: `file = …`");
+    let Some(table) = super::toml(source, &bound, problems) else { return Vec::new() };
     let mut reader = Reader::new(source, problems);
-    if !errors.is_empty() {
-        errors.iter().for_each(|error| reader.not_toml(error));
-        return Vec::new();
-    }
     let whole = Fields::new("the file", table.get_ref(), 0..source.text.len().min(1));
     reader.known(&whole, &["case"]);
     let cases = reader.tables(&whole, "case", "[[case]]");

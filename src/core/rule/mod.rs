@@ -15,7 +15,10 @@ mod values;
 use std::sync::Arc;
 
 use serde_json::Value;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 pub use auth::{ClientCredentials, Mtls, Scheme, Style};
 pub use calls::{Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
@@ -115,24 +118,29 @@ impl Rule {
 
 /// Reads a rule. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read(source: &Arc<Source>, problems: &mut Problems) -> Option<Rule> {
+    let table = toml(source, &format!("a rule file has at most {MAX_SOURCE} bytes"), problems)?;
+    let reader = &mut Reader::new(source, problems);
+    let whole = Fields::new("the rule", table.get_ref(), 0..source.text.len().min(1));
+    Some(rule(reader, &whole))
+}
+
+/// The text as TOML. What keeps it from being so is reported.
+fn toml<'s>(source: &'s Arc<Source>, bound: &str, problems: &mut Problems) -> Option<Spanned<DeTable<'s>>> {
     if source.text.len() > MAX_SOURCE {
         let place = Place { source: source.clone(), span: 0..0 };
-        problems.add(
-            Problem::new(Code::TooLarge, place, format!("the file has {} bytes", source.text.len()))
-                .help(format!("a rule file has at most {MAX_SOURCE} bytes")),
-        );
+        let message = format!("the file has {} bytes", source.text.len());
+        problems.add(Problem::new(Code::TooLarge, place, message).help(bound));
         return None;
     }
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(source, problems);
-    if !errors.is_empty() {
-        for error in errors {
-            reader.not_toml(&error);
-        }
-        return None;
-    }
-    let whole = Fields::new("the rule", table.get_ref(), 0..source.text.len().min(1));
-    Some(rule(&mut reader, &whole))
+    errors.iter().for_each(|error| reader.not_toml(error));
+    errors.is_empty().then_some(table)
+}
+
+/// True for a text that is TOML and not too large; adds what is wrong with any other.
+pub fn is_toml(source: &Arc<Source>, problems: &mut Problems) -> bool {
+    toml(source, &format!("a file has at most {MAX_SOURCE} bytes"), problems).is_some()
 }
 
 fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
