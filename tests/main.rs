@@ -57,3 +57,5 @@ mod scripts;
 mod tokens;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -88,7 +88,7 @@ pub(super) fn choose(parts: &Parts<'_>, calls: &[String]) -> Choices {
     choices
 }
 
-/// Takes away what says the same twice, and finds a subject and a name where there is none yet.
+/// Takes away what says the same twice, and finds a subject where there is none yet.
 fn tidy(choices: &mut Choices, chooser: &Chooser<'_, '_>) {
     let spot = |claims: &[Choice], claim: &str| -> Option<Spot> {
         claims.iter().find(|choice| choice.claim == claim).and_then(|choice| choice.form.only()).cloned()
@@ -100,19 +100,10 @@ fn tidy(choices: &mut Choices, chooser: &Chooser<'_, '_>) {
         "nickname" => name.is_none() || choice.form.only() != name.as_ref(),
         _ => true,
     });
-    if !choices.claims.iter().any(|choice| choice.claim == "name") {
-        let stand_in = ["nickname", "preferred_username"].iter().find_map(|claim| spot(&choices.claims, claim));
-        if let Some(spot) = stand_in {
-            let why = "there is no other name".to_owned();
-            let at =
-                choices.claims.iter().position(|choice| !matches!(choice.claim, "sub" | "email" | "email_verified"));
-            let choice = Choice { claim: "name", form: Form::Value(spot), why, others: Vec::new() };
-            choices.claims.insert(at.unwrap_or(choices.claims.len()), choice);
-        }
-    }
+    let handle = || chooser.handle().map(|candidate| candidate.field.spot.clone());
     if !choices.claims.iter().any(|choice| choice.claim == "sub")
         && let Some(spot) =
-            ["preferred_username", "email", "name"].iter().find_map(|claim| spot(&choices.claims, claim))
+            ["preferred_username", "email"].iter().find_map(|claim| spot(&choices.claims, claim)).or_else(handle)
     {
         let why = "there is no id".to_owned();
         choices.claims.insert(0, Choice { claim: "sub", form: Form::Value(spot), why, others: Vec::new() });
@@ -229,7 +220,7 @@ impl Row {
 
 /// What a place in a list of names costs.
 fn rank(at: usize) -> i32 {
-    i32::try_from(2 * at).unwrap_or(i32::MAX / 4)
+    i32::try_from(at).unwrap_or(i32::MAX / 4)
 }
 
 /// True for a name that says nothing of what it holds, also one that is a size: `64x64`.
@@ -315,7 +306,7 @@ impl<'p, 's> Chooser<'p, 's> {
         for step in &owner[common..] {
             let Some(name) = step.name().map(plain) else { continue };
             cost += match name.as_str() {
-                name if OTHERS.contains(&name) => 90,
+                name if OTHERS.contains(&name) => 200,
                 name if ENVELOPES.contains(&name) || PEOPLE.contains(&name) => 3,
                 _ => 5,
             };
@@ -342,6 +333,13 @@ impl<'p, 's> Chooser<'p, 's> {
             named => named?,
         };
         let against = row.claim == "email" && keys.iter().any(|key| row.not.iter().any(|word| key.contains(word)));
+        // Every picture has an address, too.
+        if row.claim == "profile"
+            && field.spot.owner() != self.person.spot.steps
+            && keys.last().is_some_and(|last| matches!(last.as_str(), "url" | "link" | "permalink"))
+        {
+            return None;
+        }
         // An id of something else is the worst guess of all.
         let foreign = row.claim == "sub" && self.is_aside(&field.spot);
         Some(by_name - self.distance(&field.spot) - if against || foreign { 40 } else { 0 })
@@ -362,7 +360,7 @@ impl<'p, 's> Chooser<'p, 's> {
         }
         match row.claim {
             "sub" => candidates.iter_mut().for_each(|candidate| candidate.score -= reluctance(candidate.field)),
-            "profile" => candidates.retain(|candidate| !candidate.field.value.as_str().is_some_and(shape::is_image)),
+            "profile" => candidates.retain(|candidate| candidate.field.value.as_str().is_some_and(shape::is_page)),
             "name" => self.prefer_whole_names(&mut candidates),
             _ => {}
         }
@@ -387,7 +385,12 @@ impl<'p, 's> Chooser<'p, 's> {
         // A null may be an object for others; a text stays a text, and so does what is called an address.
         found.retain(|candidate| {
             let last = self.keys(&candidate.field.spot).pop().unwrap_or_default();
-            candidate.field.value.is_string() || row.shape != Shape::Url || last.ends_with("url")
+            match row.shape {
+                Shape::Url => candidate.field.value.is_string() || last.ends_with("url"),
+                // Other names of e-mails are names of something else if no e-mail is there.
+                Shape::Email => is_mail(&last),
+                _ => true,
+            }
         });
         found.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
         found.truncate(1);
@@ -454,10 +457,9 @@ impl<'p, 's> Chooser<'p, 's> {
         let used =
             usize::from(matches!(&form, Form::FirstOf(spots) if spots.len() == 2 && listed && candidates.len() > 1));
         let choice = self.choice("email", form, why, &candidates[(1 + used).min(candidates.len())..]);
-        let (best, verified) = (best.field.spot.clone(), self.verified(best.field));
+        let verified = self.verified(best.field);
         choices.claims.push(choice);
         choices.claims.extend(verified);
-        debug_assert!(best.call < self.calls.len());
         None
     }
 
@@ -543,8 +545,10 @@ impl<'p, 's> Chooser<'p, 's> {
         }
         match self.stand_in().or(parts.first().copied()) {
             Some(other) => {
-                let (form, _) = self.after_empty(row, &other, String::new());
-                Some(self.choice("name", form, "there is no other name".into(), &[]))
+                // Any name goes before a stand-in.
+                let other = Candidate { score: 0, ..other };
+                let (form, why) = self.after_empty(row, &other, "there is no other name".into());
+                Some(self.choice("name", form, why, &[]))
             }
             None => self.only_empty(row),
         }
@@ -566,6 +570,12 @@ impl<'p, 's> Chooser<'p, 's> {
             let row = ROWS.iter().find(|row| row.claim == claim)?;
             self.fitting(row, Shape::Name).into_iter().next()
         })
+    }
+
+    /// A name of one word, where users have no other handle.
+    fn handle(&self) -> Option<Candidate<'p, 's>> {
+        let row = ROWS.iter().find(|row| row.claim == "name")?;
+        self.fitting(row, Shape::Word).into_iter().next()
     }
 
     fn picture(&self, row: &Row) -> Option<Choice> {
@@ -630,7 +640,7 @@ impl<'p, 's> Chooser<'p, 's> {
             let last = keys.iter().rev().find(|key| !ENVELOPES.contains(&key.as_str()));
             last.is_some_and(|last| names.contains(&last.as_str()))
         };
-        let near = |spot: &Spot| spot.call != self.person.spot.call || self.distance(spot) < 90;
+        let near = |spot: &Spot| spot.call != self.person.spot.call || self.distance(spot) < 200;
         let texts = self.parts.fields.iter().find(|field| {
             let texts =
                 field.value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_string));

@@ -77,8 +77,8 @@ struct Draft<'s> {
     samples: &'s [Sample],
     calls: Vec<String>,
     formats: Vec<Format>,
-    choices: Choices,
-    failing: Vec<Failing>,
+    choices: &'s Choices,
+    failing: &'s [Failing],
 }
 
 /// Makes a rule of this name from samples.
@@ -98,10 +98,11 @@ pub async fn propose(name: &str, samples: &[Sample]) -> Result<Proposal, String>
         return Err("nothing in the sample says who the user is: there is no id, no user name and no e-mail".into());
     }
     let failing = envelope::rows(&parts, &choices, &calls);
-    let draft = Draft { name, samples, calls, formats, choices, failing };
+    let draft = Draft { name, samples, calls, formats, choices: &choices, failing: &failing };
     let rule = write::rule(&draft);
     let found = draft.run(&rule).await?;
     let cases = write::cases(&draft, &found);
+    let found = if draft.is_signed() { draft.unsigned(&values).await? } else { found };
     let claims = draft.choices.claims.iter().map(|choice| Proposed {
         claim: choice.claim.to_owned(),
         written: write::form(&draft, &choice.form),
@@ -178,7 +179,11 @@ impl Draft<'_> {
         let host = self.name.replace('_', "-");
         let host = host.trim_matches('-');
         let host = if host.is_empty() { "provider" } else { host };
-        self.samples[call].url.clone().unwrap_or_else(|| format!("https://api.{host}.example/{}", self.calls[call]))
+        // A call whose address is not known most likely goes where the others go.
+        let known = self.samples.iter().find_map(|sample| url::Url::parse(sample.url.as_ref()?).ok());
+        let origin =
+            known.map_or_else(|| format!("https://api.{host}.example"), |url| url.origin().ascii_serialization());
+        self.samples[call].url.clone().unwrap_or_else(|| format!("{origin}/{}", self.calls[call]))
     }
 
     /// Where the keys of a signed answer most likely are.
@@ -189,6 +194,21 @@ impl Draft<'_> {
             }
             _ => "https://issuer.example/.well-known/jwks.json".to_owned(),
         }
+    }
+
+    /// True if an answer is signed, so that no case can show claims: the issuer's keys are not at hand.
+    fn is_signed(&self) -> bool {
+        self.formats.iter().any(|format| matches!(format, Format::Jwt { .. }))
+    }
+
+    /// What the rule would make of the samples if nothing were signed.
+    async fn unsigned(&self, values: &[Value]) -> Result<Vec<(String, Value)>, String> {
+        let plain = self.samples.iter().zip(values);
+        let samples: Vec<_> =
+            plain.map(|(sample, value)| Sample { text: value.to_string(), ..sample.clone() }).collect();
+        let formats = samples.iter().map(|_| Format::Json).collect();
+        let draft = Draft { samples: &samples, calls: self.calls.clone(), formats, ..*self };
+        draft.run(&write::rule(&draft)).await
     }
 
     /// What the rule makes of the samples, in its order.
@@ -217,7 +237,7 @@ impl Draft<'_> {
         for (call, sample) in self.samples.iter().enumerate().filter(|(_, sample)| sample.url.is_none()) {
             remarks.push(format!("[call.{}] has the address {}: write the real one", sample.call, self.url(call)));
         }
-        if self.formats.iter().any(|format| matches!(format, Format::Jwt { .. })) {
+        if self.is_signed() {
             remarks.push("the answer is signed: check where the issuer's keys are, and who it is for".into());
         }
         if self.choices.mutable_subject {

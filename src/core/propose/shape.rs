@@ -108,6 +108,12 @@ pub(super) fn is_image(text: &str) -> bool {
     is_url(text) && [".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"].iter().any(|ending| path.ends_with(ending))
 }
 
+/// True for an address that people look at: neither a picture nor a part of an API.
+pub(super) fn is_page(text: &str) -> bool {
+    let host = text.split_once("://").map_or(text, |(_, rest)| rest);
+    is_url(text) && !is_image(text) && !host.starts_with("api.") && !host.contains("/api/")
+}
+
 /// True for a UUID.
 pub(super) fn is_uuid(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok()

@@ -1,4 +1,4 @@
-//! A proposal as text: the rule and its cases, in the form that shipped rules have.
+//! A proposal as text: the rule and its cases, with the one look that `format` gives.
 
 use serde_json::Value;
 
@@ -9,13 +9,16 @@ use super::{
     sample::Format,
     walk::Spot,
 };
-use crate::core::problem::Code;
+use crate::core::{
+    format::format,
+    problem::{Code, Source},
+};
 
 /// A line of a table: a key, a value, and words about it.
 type Line = (String, String, String);
 
-/// Where words about a value stand at most, counted from the start of the value.
-const FAR: usize = 44;
+/// The longest value that has words about it at the end of its line.
+const LONG: usize = 60;
 
 /// The whole rule.
 pub(super) fn rule(draft: &Draft<'_>) -> String {
@@ -31,7 +34,12 @@ pub(super) fn rule(draft: &Draft<'_>) -> String {
         let reason = "the sample has no id; whoever gets this name or address later is then this user";
         text.push_str(&format!("\n[accept]\n{} = {}\n", Code::MutableSubject.id(), quoted(reason)));
     }
-    text
+    looking_good(text)
+}
+
+/// The text with its one look; what is no TOML is for those who read it to refuse.
+fn looking_good(text: String) -> String {
+    format(&Source::new("proposal", text.as_str())).unwrap_or(text)
 }
 
 /// What the sample cannot tell, as comments.
@@ -127,7 +135,7 @@ pub(super) fn form(draft: &Draft<'_>, form: &Form) -> String {
 
 /// The cases, with these claims in the first.
 pub(super) fn cases(draft: &Draft<'_>, claims: &[(String, Value)]) -> String {
-    let verified = draft.formats.iter().any(|format| matches!(format, Format::Jwt { .. }));
+    let verified = draft.is_signed();
     let mut text = match verified {
         false => "[[case]]\nname = \"the sample\"\n".to_owned(),
         true => format!("[[case]]\nname  = \"an answer that is signed with a key that nobody knows\"\n{REFUSED}"),
@@ -154,7 +162,7 @@ pub(super) fn cases(draft: &Draft<'_>, claims: &[(String, Value)]) -> String {
     for call in 0..draft.calls.len() {
         text.push_str(&answer(&draft.url(call), &[("status", "401"), ("json", "'{\"error\": \"invalid_token\"}'")]));
     }
-    for row in &draft.failing {
+    for row in draft.failing {
         text.push_str(&format!(
             "\n[[case]]\nname  = {}\nerror = {{ status = 401, error = \"invalid_token\" }}\n",
             quoted(row.case)
@@ -165,7 +173,7 @@ pub(super) fn cases(draft: &Draft<'_>, claims: &[(String, Value)]) -> String {
             text.push_str(&answer(&draft.url(call), &[("json", &json)]));
         }
     }
-    text
+    looking_good(text)
 }
 
 /// What comes of an answer whose signature cannot be verified.
@@ -177,19 +185,16 @@ fn answer(url: &str, more: &[(&str, &str)]) -> String {
     format!("\n[[case.answer]]\n{}", table(&lines))
 }
 
-/// The lines of a table: keys as wide as the widest, words below one another.
+/// The lines of a table. Where things stand below one another is for the formatter.
 fn table(lines: &[Line]) -> String {
-    let key = lines.iter().map(|(key, ..)| key.chars().count()).max().unwrap_or_default();
-    let widths = lines.iter().filter(|(.., words)| !words.is_empty()).map(|(_, value, _)| value.chars().count());
-    let value = widths.filter(|width| *width <= FAR).max().unwrap_or_default();
     let mut text = String::new();
     for (name, content, words) in lines {
-        let line = match words.is_empty() {
-            true => format!("{name:key$} = {content}"),
-            false => format!("{name:key$} = {content:value$}   # {words}"),
-        };
-        text.push_str(&line);
-        text.push('\n');
+        // Words at the end of a long line would push those of its neighbours away.
+        match (words.is_empty(), content.chars().count() > LONG) {
+            (true, _) => text.push_str(&format!("{name} = {content}\n")),
+            (false, true) => text.push_str(&format!("# {words}\n{name} = {content}\n")),
+            (false, false) => text.push_str(&format!("{name} = {content}   # {words}\n")),
+        }
     }
     text
 }
