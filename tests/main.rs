@@ -49,6 +49,8 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
 // The rules that are shipped, and their cases.
@@ -63,3 +65,5 @@ mod tokens;
 mod traces;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -50,6 +50,9 @@ mod evaluate;
 mod case;
 mod outline;
 
+// A rule from recorded answers.
+mod propose;
+
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
@@ -60,6 +63,7 @@ pub use self::{
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
     outline::{LongestPath, Outline, Reader},
+    propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,

@@ -9,11 +9,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
+use self::told::Told;
 pub use self::{
     kinds::{Kind, NAMES as KINDS},
     standard::{STANDARD, STANDARD_SOURCE, Standard},
 };
-use self::told::Told;
 use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},

@@ -25,7 +25,7 @@ pub use auth::{ClientCredentials, Mtls, Scheme, Style};
 pub use calls::{Body, Call, Each, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
-pub use names::{RESERVED, is_claim_name, is_rule_name, is_variable_name};
+pub use names::{RESERVED, is_call_name, is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
