@@ -58,6 +58,6 @@ pub use self::{
     response::{Blame, Failure},
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name},
-    trace::{Step, Trace},
+    trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function},
 };
