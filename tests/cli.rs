@@ -46,7 +46,7 @@ pub fn run(mut command: Command) -> Run {
 
 /// Runs a program with a text on its standard input.
 #[track_caller]
-fn run_with(mut command: Command, input: &str) -> Run {
+pub fn run_with(mut command: Command, input: &str) -> Run {
     let mut child = command.stdin(Stdio::piped()).spawn().expect("the program can be started");
     let mut stdin = child.stdin.take().expect("it is piped");
     // A program that does not want to read is free to end.

@@ -35,6 +35,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// The one look of rules.
+mod format;
 // Functions that rules may call, and where they are listed.
 mod functions;
 // Calls for every value and every page, and calls that are tried again.
@@ -49,10 +51,14 @@ mod problems;
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
 // The rules that are shipped, and their cases.
 mod rules;
+// What editors are told of rules.
+mod schema;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
@@ -61,3 +67,5 @@ mod tokens;
 mod traces;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -8,9 +8,14 @@ mod config;
 mod demo;
 mod diff;
 mod explain;
+#[expect(clippy::disallowed_methods, reason = "files are written here")]
+mod fmt;
 mod functions;
+#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
+mod new;
 mod output;
 mod plan;
+mod schema;
 mod serve;
 mod test;
 mod try_once;
@@ -58,6 +63,10 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Write a rule and its first cases from what a provider answers.
+    New(new::Arguments),
+    /// Give rule files and case files their one look; only white space moves.
+    Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
     Plan(plan::Arguments),
     /// Compare two versions of rules by their cases: what an edit changes, claim by claim.
@@ -68,6 +77,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
+    Schema(schema::Arguments),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -134,11 +145,14 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();

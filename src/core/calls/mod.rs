@@ -24,6 +24,7 @@ use serde_json::Value;
 
 pub use auth::TokenFault;
 pub use compile::{check_texts, compile};
+pub use decode::{Text, read_text};
 pub use outline::{Need, Outline};
 pub use plan::Plan;
 

@@ -2,14 +2,18 @@
 //! of a wrong type is decided here.
 
 mod kinds;
+mod standard;
 mod told;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-pub use self::kinds::Kind;
 use self::told::Told;
+pub use self::{
+    kinds::{Kind, NAMES as KINDS},
+    standard::{STANDARD, STANDARD_SOURCE, Standard},
+};
 use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},

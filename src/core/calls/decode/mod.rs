@@ -154,6 +154,33 @@ impl Decoder {
     }
 }
 
+/// The formats of a text that was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// JSON in the call of a function.
+    Jsonp,
+}
+
+/// Reads a text as the answer of a call would be read, and keeps all of it.
+///
+/// # Errors
+/// What is wrong with it, without a byte of it.
+pub fn read_text(format: Text, text: &str) -> Result<Value, String> {
+    let parse = |text: &str| serde_json::from_str(text).map_err(|error| json::explain(text, &error));
+    match format {
+        Text::Json => parse(text),
+        Text::Jsonp => parse(jsonp::unwrap(text)?),
+        Text::Form => form::read(text, None),
+        Text::Xml => xml::read(text, &[]),
+    }
+}
+
 /// A signed or encrypted answer (OpenID Connect Core, section 5.3.2). One that is neither would be a way around.
 async fn jwt<H: Host>(verifier: &Verifier, answer: &Answer, host: &H) -> Result<Kept, Cause> {
     let text = std::str::from_utf8(&answer.body).map_err(|_| Cause::Body("it is no JWT".into()))?;
