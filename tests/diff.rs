@@ -111,7 +111,7 @@ fn a_changed_subject_fails_loudly() {
     let loud = "\nTHE SUBJECT CHANGES in 1 case: whoever logs in becomes another user\n  acme: `sub` in \"usual\"\n";
     assert!(ran.out.ends_with(loud), "{}", ran.out);
     // Another claim says who the user is: its value is another, and so is the user.
-    let renamed = format!("subject = \"uuid\"\n{}\nuuid = \"$.user.old_id\"\n", RULE);
+    let renamed = format!("subject = \"uuid\"\n{RULE}\nuuid = \"$.user.old_id\"\n");
     let (ran, ..) = diff(&renamed, CASES, &["--format", "json"]);
     let told: Value = serde_json::from_str(&ran.out).expect("standard output is JSON");
     let subjects = json!([{"rule": "acme", "claim": "uuid", "case": "usual"}]);

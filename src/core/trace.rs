@@ -9,6 +9,7 @@
 
 mod claim;
 mod hidden;
+mod json;
 mod point;
 
 use std::{
@@ -316,6 +317,11 @@ impl Trace {
     /// The request with this number has its answer.
     pub fn arrive(&self, number: usize) {
         self.with(|inner| inner.open.retain(|(open, _)| *open != number));
+    }
+
+    /// A text without what no step may show.
+    pub fn cleaned(&self, text: &str) -> String {
+        self.with(|inner| inner.hidden.cleaned(text)).unwrap_or_else(|| text.to_owned())
     }
 
     /// A value that no step may show, whoever repeats it: the token, a secret.
