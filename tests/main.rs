@@ -19,6 +19,8 @@ mod capabilities;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What of a rule no case comes past.
+mod coverage;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.
