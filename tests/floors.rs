@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 /// The floor of a module; a module may import from its own room and from lower floors.
 /// The steps on floor 3 may not import one another.
-const FLOORS: [(&str, u8); 32] = [
+const FLOORS: [(&str, u8); 35] = [
     ("core::problem", 0),
     ("core::message", 0),
     ("core::denial", 0),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 32] = [
     ("core::identity", 0),
     ("core::host", 0),
     ("core::rule", 1),
+    ("core::card", 2),
     ("core::format", 2),
     ("core::keyring", 2),
     ("core::value", 2),
@@ -33,9 +34,11 @@ const FLOORS: [(&str, u8); 32] = [
     ("core::audit", 4),
     ("core::compile", 5),
     ("core::evaluate", 6),
+    ("core::outline", 6),
     ("core::case", 7),
     ("core::propose", 8),
     ("core", 9),
+    ("catalogue", 10),
     ("config", 10),
     ("gateway", 11),
     ("cli", 12),

@@ -40,6 +40,7 @@ mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
 // What is said of a wrong rule: pairs of a rule and its problems.
+mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;

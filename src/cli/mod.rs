@@ -13,6 +13,7 @@ mod functions;
 #[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod new;
 mod output;
+mod plan;
 mod serve;
 mod test;
 mod try_once;
@@ -22,7 +23,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    config::{Flags, Format, Level, LogFlags},
+    config::{Flags, Format, Level, LogFlags, Settings},
     gateway::flush_log,
 };
 
@@ -55,6 +56,8 @@ enum Command {
     New(new::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
+    /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
+    Plan(plan::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Try(arguments) => try_once::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
@@ -141,6 +145,18 @@ pub fn run() -> ExitCode {
             output::complain(&message);
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// The file of a rule that is named by its path, or by its name in the rules folder; the folder of the settings is
+/// then that of the file.
+fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
+    if rule.ends_with(".toml") {
+        let path = PathBuf::from(rule);
+        settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
+        path
+    } else {
+        settings.rules.join(format!("{rule}.toml"))
     }
 }
 

@@ -40,25 +40,31 @@ mod value;
 // How a rule looks.
 mod format;
 
+// A rule for people, by its text.
+mod card;
+
 // The whole.
 mod audit;
 mod compile;
 mod evaluate;
 
-// A rule on recorded answers.
+// A rule for people, and a rule on recorded answers.
 mod case;
+mod outline;
 
 // A rule from recorded answers.
 mod propose;
 
 pub use self::{
-    calls::Summary,
-    case::{Cases, Difference, Files, Verdict},
+    calls::{Need, Outline as CallOutline, Summary},
+    card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
+    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    outline::{LongestPath, Outline, Reader},
     propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},

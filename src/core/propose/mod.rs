@@ -221,8 +221,8 @@ impl Draft<'_> {
         let files = |_: &str| Err("there is no such file".to_owned());
         let verdict = cases.run(0, (self.name, &Source::new("rule", rule)), &files).await;
         if let Some(fault) = verdict.faults.first() {
-            let why = verdict.failure.as_deref().or(verdict.faults.get(1).map(String::as_str)).unwrap_or_default();
-            return Err(format!("no rule could be made of the sample: {fault} {why}"));
+            let why = verdict.failure.clone().unwrap_or_else(|| fault.words());
+            return Err(format!("no rule could be made of the sample: {why}"));
         }
         let found = |claim: &str| {
             let difference = verdict.differences.iter().find(|difference| difference.claim == claim)?;
