@@ -25,7 +25,7 @@ use crate::{
         Cases, Host, Verdict,
         problem::{Place, Problem, Severity, Source},
     },
-    gateway::{Upstream, bytes_beside, source},
+    gateway::{Upstream, bytes_beside, is_file, source},
 };
 
 #[derive(Debug, Args)]
@@ -160,7 +160,7 @@ pub(super) fn cases_of(rule: &Path) -> PathBuf {
 async fn test(path: &Path, name: Option<&str>, update: bool) -> Result<Report, String> {
     let rule = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (text, beside) = (source(path)?, cases_of(path));
-    if !beside.is_file() {
+    if !is_file(&beside) {
         return Ok(Report { rule, problems: Vec::new(), cases: None });
     }
     let written = source(&beside)?;

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeString, DeTable, DeValue},
 };
 
 /// What a rule says to people.
@@ -39,7 +39,7 @@ pub struct Card {
     pub script: bool,
     /// The caller's token is verified before any call.
     pub verifies: bool,
-    /// What stands in comments of their own before the claims.
+    /// What stands in comments of their own.
     pub remarks: Vec<String>,
 }
 
@@ -144,26 +144,27 @@ impl<'t> Reader<'t> {
     }
 
     /// The entries in the order of the file.
-    fn entries(&self) -> Vec<(String, &'t Spanned<DeValue<'t>>)> {
+    fn entries(&self) -> Vec<(&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)> {
         let mut entries: Vec<_> = self.table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        entries.into_iter().map(|(key, value)| (key.get_ref().to_string(), value)).collect()
+        entries
     }
 
     fn lines(&self) -> Vec<Line> {
-        let line = |(name, value): (String, &Spanned<DeValue<'_>>)| Line {
-            name,
-            value: self.shown(value),
-            note: self.note(value),
+        let line = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+            let notes = [self.above(key.span().start), self.note(value)];
+            let notes: Vec<_> = notes.into_iter().filter(|note| !note.is_empty()).collect();
+            Line { name: key.get_ref().to_string(), value: self.shown(value), note: notes.join(" ") }
         };
         self.entries().into_iter().map(line).collect()
     }
 
     fn calls(&self) -> Vec<Line> {
         let Some(calls) = self.table("call") else { return Vec::new() };
-        let call = |(name, value): (String, &'t Spanned<DeValue<'t>>)| {
+        let call = |(name, value): (&Spanned<DeString<'_>>, &'t Spanned<DeValue<'t>>)| {
             let call = Reader { text: self.text, table: value.get_ref().as_table()? };
             let note = call.get("url").map(|url| call.note(url)).unwrap_or_default();
+            let name = name.get_ref().to_string();
             Some(Line { name, value: call.text("url").unwrap_or_default(), note })
         };
         calls.entries().into_iter().filter_map(call).collect()
@@ -180,6 +181,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The comment on the lines right above a key.
+    fn above(&self, key: usize) -> String {
+        let before = self.text.get(..key).unwrap_or_default();
+        let mut lines: Vec<_> = before.lines().rev().skip_while(|line| line.is_empty()).map_while(comment).collect();
+        // With a line between, it is about what came before.
+        if before.ends_with("\n\n") {
+            lines.clear();
+        }
+        lines.reverse();
+        lines.join(" ")
+    }
+
     /// The comment at the end of the line on which a value ends.
     fn note(&self, value: &Spanned<DeValue<'_>>) -> String {
         let rest = self.text.get(value.span().end..).unwrap_or_default();
@@ -188,22 +201,26 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Comments that stand alone, as paragraphs, up to where the claims begin: there they speak of a single claim.
+/// A line that is a comment, without its mark.
+fn comment(line: &str) -> Option<&str> {
+    line.strip_prefix('#').map(str::trim)
+}
+
+/// Comments of their own, as paragraphs: those that are right above a key speak of that key alone.
 fn remarks(text: &str) -> Vec<String> {
-    let mut remarks = Vec::<String>::new();
-    let mut goes_on = false;
-    for line in text.lines().take_while(|line| line.trim() != "[claims]") {
-        match line.strip_prefix('#') {
-            Some(comment) if goes_on => {
-                if let Some(last) = remarks.last_mut() {
-                    last.push(' ');
-                    last.push_str(comment.trim());
+    let mut remarks = Vec::new();
+    let mut open = Vec::new();
+    for line in text.lines().chain([""]) {
+        match comment(line) {
+            Some(words) => open.push(words),
+            None if open.is_empty() => {}
+            None => {
+                let words = std::mem::take(&mut open).join(" ");
+                if line.is_empty() || line.starts_with('[') {
+                    remarks.push(words);
                 }
             }
-            Some(comment) => remarks.push(comment.trim().to_owned()),
-            None => {}
         }
-        goes_on = line.starts_with('#');
     }
     remarks
 }
@@ -297,7 +314,10 @@ name = [
         assert_eq!(card.calls.len(), 2);
         assert_eq!(
             card.claims,
-            [line("sub", "$.user.id", "a number"), line("name", r#"["$.user.name", "$.user.login"]"#, "")]
+            [
+                line("sub", "$.user.id", "Of this claim alone. a number"),
+                line("name", r#"["$.user.name", "$.user.login"]"#, "")
+            ]
         );
         assert_eq!(card.remarks, ["There is no handle. Nothing says whether the e-mail is verified.", "Comes second."]);
         assert_eq!(card.needs(), ["secrets", "vars", "query", "calls"]);
