@@ -1,6 +1,5 @@
 //! Packs the rules that are shipped, with their cases, into one compressed file for `src/catalogue`.
 #![expect(clippy::disallowed_methods, reason = "a build reads files and the environment of the build")]
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::{
     env, fs,

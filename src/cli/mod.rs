@@ -13,7 +13,6 @@ mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
-#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod new;
 mod output;
 mod plan;

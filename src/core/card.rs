@@ -227,7 +227,7 @@ fn remarks(text: &str) -> Vec<String> {
 
 /// A value that is written over several lines, on one.
 fn one_line(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| line.trim()).filter(|line| !line.starts_with('#')).collect();
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
     lines.join(" ").replace("[ ", "[").replace(", ]", "]")
 }
 
