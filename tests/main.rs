@@ -19,6 +19,8 @@ mod capabilities;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What shells complete, and manual pages.
+mod completions;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.
@@ -40,6 +42,7 @@ mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
 // What is said of a wrong rule: pairs of a rule and its problems.
+mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;

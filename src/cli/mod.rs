@@ -4,6 +4,7 @@
 //! command could not do its work.
 
 mod check;
+mod completions;
 mod config;
 mod demo;
 mod explain;
@@ -11,6 +12,7 @@ mod explain;
 mod fmt;
 mod functions;
 mod output;
+mod plan;
 mod schema;
 mod serve;
 mod test;
@@ -21,7 +23,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    config::{Flags, Format, Level, LogFlags},
+    config::{Flags, Format, Level, LogFlags, Settings},
     gateway::flush_log,
 };
 
@@ -32,9 +34,12 @@ const WRONG: u8 = 1;
 /// The command could not do its work.
 const FAILED: u8 = 2;
 
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 a rule is wrong or answered with an error, 2 the command could not do its work.";
+
 /// Turns awkward userinfo answers into flat OpenID Connect claims.
 #[derive(Debug, Parser)]
-#[command(name = "claimsmith", version, arg_required_else_help = true)]
+#[command(name = "claimsmith", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -52,6 +57,8 @@ enum Command {
     Try(try_once::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
+    /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
+    Plan(plan::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
@@ -60,6 +67,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
+    /// Print what a shell completes of these commands.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(completions::Pages),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -127,10 +138,13 @@ pub fn run() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::pages(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();
@@ -140,6 +154,18 @@ pub fn run() -> ExitCode {
             output::complain(&message);
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// The file of a rule that is named by its path, or by its name in the rules folder; the folder of the settings is
+/// then that of the file.
+fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
+    if rule.ends_with(".toml") {
+        let path = PathBuf::from(rule);
+        settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
+        path
+    } else {
+        settings.rules.join(format!("{rule}.toml"))
     }
 }
 

@@ -1,5 +1,10 @@
 //! `claimsmith test`: the cases of rules, offline.
 
+mod junit;
+mod text;
+#[expect(clippy::disallowed_methods, reason = "`--update` writes files of cases")]
+mod update;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -7,6 +12,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use clap::{Args, ValueEnum};
@@ -16,10 +22,10 @@ use super::{Common, DONE, FAILED, WRONG, check::rule_files, output, runtime};
 use crate::{
     config,
     core::{
-        Cases, Difference, Verdict,
-        problem::{Problem, Severity, Source},
+        Cases, Host, Verdict,
+        problem::{Place, Problem, Severity, Source},
     },
-    gateway::{bytes_beside, source},
+    gateway::{Upstream, bytes_beside, source},
 };
 
 #[derive(Debug, Args)]
@@ -35,6 +41,9 @@ pub(super) struct Arguments {
     /// A rule without cases fails.
     #[arg(long)]
     require_cases: bool,
+    /// Have the cases that fail expect what comes out; comments, order and layout stay.
+    #[arg(long)]
+    update: bool,
     /// How the results are shown.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -48,6 +57,8 @@ enum Format {
     Text,
     /// One JSON object, for programs.
     Json,
+    /// JUnit XML, for CI systems.
+    Junit,
 }
 
 /// How a rule did.
@@ -56,36 +67,55 @@ struct Report {
     /// Problems of the case file itself.
     problems: Vec<Problem>,
     /// `None` for a rule that has no case file.
-    verdicts: Option<Vec<Verdict>>,
+    cases: Option<Vec<Tried>>,
+}
+
+/// How a case did.
+struct Tried {
+    /// Its number in the file.
+    number: usize,
+    place: Place,
+    verdict: Verdict,
+    time: Duration,
+    /// What came of `--update`, if it had anything to do here.
+    update: Option<Result<(), String>>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let settings = config::load(&arguments.common.flags())?.settings;
     let paths = if arguments.paths.is_empty() { vec![settings.rules.clone()] } else { arguments.paths.clone() };
-    let reports = run_all(&rule_files(&paths)?, arguments.case.as_deref())?;
-    let passed = reports.iter().flat_map(Report::verdicts).filter(|verdict| verdict.passed()).count();
-    let failed = reports.iter().flat_map(Report::verdicts).count() - passed;
+    let (name, update) = (arguments.case.as_deref(), arguments.update);
+    let reports = side_by_side(&rule_files(&paths)?, async |path: &PathBuf| test(path, name, update).await)?;
+    let tried = || reports.iter().flat_map(Report::tried);
+    let updated = tried().filter(|tried| tried.update == Some(Ok(()))).count();
+    let passed = tried().filter(|tried| tried.passed()).count() - updated;
+    let failed = tried().count() - passed - updated;
     let unreadable = reports.iter().filter(|report| report.is_unreadable()).count();
-    let without: Vec<_> =
-        reports.iter().filter(|report| report.verdicts.is_none()).map(|report| &*report.rule).collect();
+    let without: Vec<_> = reports.iter().filter(|report| report.cases.is_none()).map(|report| &*report.rule).collect();
     match arguments.format {
         Format::Text => {
-            reports.iter().for_each(|report| report.show(arguments.trace));
+            reports.iter().for_each(|report| text::show(report, arguments.trace));
             for rule in &without {
                 output::say(&format!("{rule}: no cases"));
             }
+            let updated = if updated > 0 { format!(", {updated} updated") } else { String::new() };
             output::say(&format!(
-                "{}: {} passed, {failed} failed",
+                "{}: {} passed, {failed} failed{updated}",
                 output::count(reports.len(), "rule"),
                 output::count(passed, "case")
             ));
         }
         Format::Json => {
             let rules: Vec<_> = reports.iter().map(Report::json).collect();
-            output::say(&json!({ "passed": passed, "failed": failed, "rules": rules }).to_string());
+            let told = json!({ "passed": passed, "failed": failed, "updated": updated, "rules": rules });
+            output::say(&told.to_string());
+        }
+        Format::Junit => {
+            let document = junit::document(&reports, arguments.require_cases).map_err(|error| error.to_string())?;
+            output::say(document.trim_end());
         }
     }
-    if arguments.case.is_some() && passed + failed == 0 && unreadable == 0 {
+    if arguments.case.is_some() && passed + failed + updated == 0 && unreadable == 0 {
         output::complain("no case has such a name");
         return Ok(FAILED);
     }
@@ -93,105 +123,153 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     Ok(if wrong { WRONG } else { DONE })
 }
 
-/// Runs the cases of all rules, side by side on the cores that there are; the reports are in the order of the rules.
-fn run_all(rules: &[PathBuf], name: Option<&str>) -> Result<Vec<Report>, String> {
+/// Does something with all items, side by side on the cores that there are; the results are in the order of the items.
+/// Scripts may run in it: the stacks are as large as those of the gateway's workers.
+pub(super) fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    work: impl AsyncFn(&T) -> Result<R, String> + Sync,
+) -> Result<Vec<R>, String> {
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(Vec::with_capacity(rules.len()));
-    let work = || -> Result<(), String> {
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let worker = || -> Result<(), String> {
         let runtime = runtime()?;
-        while let Some(path) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let report = runtime.block_on(test(path, name))?;
-            reports.lock().unwrap_or_else(PoisonError::into_inner).push((path, report));
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(number) else { return Ok(()) };
+            let result = runtime.block_on(work(item))?;
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
         }
-        Ok(())
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(rules.len());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
     thread::scope(|scope| {
-        // Scripts run on these: their stacks are as large as those of the gateway's workers.
-        let spawn = |_| thread::Builder::new().stack_size(8 * 1024 * 1024).spawn_scoped(scope, work);
+        let spawn = |_| thread::Builder::new().stack_size(8 * 1024 * 1024).spawn_scoped(scope, worker);
         let workers: Result<Vec<_>, _> = (0..threads).map(spawn).collect();
         let workers = workers.map_err(|error| format!("cannot start a thread: {error}"))?;
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a case panicked".to_owned())?)
     })?;
-    let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-    reports.sort_by_key(|(path, _)| *path);
-    Ok(reports.into_iter().map(|(_, report)| report).collect())
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
-async fn test(path: &Path, name: Option<&str>) -> Result<Report, String> {
+/// The file of cases beside a rule.
+pub(super) fn cases_of(rule: &Path) -> PathBuf {
+    rule.with_extension("test.toml")
+}
+
+async fn test(path: &Path, name: Option<&str>, update: bool) -> Result<Report, String> {
     let rule = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let beside = path.with_extension("test.toml");
+    let (text, beside) = (source(path)?, cases_of(path));
     if !beside.is_file() {
-        return Ok(Report { rule, problems: Vec::new(), verdicts: None });
+        return Ok(Report { rule, problems: Vec::new(), cases: None });
     }
-    let text: Arc<Source> = source(path)?;
-    let (cases, problems) = Cases::read(&source(&beside)?);
+    let written = source(&beside)?;
+    let (cases, problems) = Cases::read(&written);
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let files = move |file: &str| bytes_beside(&folder, file);
     let wanted: Vec<_> =
         cases.names().enumerate().filter(|(_, case)| name.is_none_or(|name| case.contains(name))).collect();
-    let mut verdicts = Vec::with_capacity(wanted.len());
+    let mut tried = Vec::with_capacity(wanted.len());
     for (number, _) in wanted {
-        verdicts.push(cases.run(number, (&rule, &text), &files).await);
+        let began = Upstream::clock();
+        let verdict = cases.run(number, (&rule, &text), &files).await;
+        let time = Upstream::clock().saturating_sub(began);
+        tried.push(Tried { number, place: cases.place(number), verdict, time, update: None });
     }
-    Ok(Report { rule, problems, verdicts: Some(verdicts) })
+    let mut report = Report { rule, problems, cases: Some(tried) };
+    if update {
+        report.update((&beside, &written), &text, &files).await?;
+    }
+    Ok(report)
+}
+
+impl Tried {
+    /// True if it passed, or does now.
+    fn passed(&self) -> bool {
+        self.verdict.passed() || self.update == Some(Ok(()))
+    }
 }
 
 impl Report {
-    fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        self.verdicts.iter().flatten()
+    fn tried(&self) -> impl Iterator<Item = &Tried> {
+        self.cases.iter().flatten()
     }
 
     fn is_unreadable(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity() == Severity::Error)
     }
 
-    fn show(&self, trace: bool) {
-        output::show_problems(&self.problems);
-        for verdict in self.verdicts().filter(|verdict| trace || !verdict.passed()) {
-            let word = if verdict.passed() { "passed" } else { "FAILED" };
-            output::say(&format!("{}: {word}: {}", self.rule, verdict.name));
-            for Difference { claim, expected, found } in &verdict.differences {
-                match (expected, found) {
-                    (Some(expected), Some(found)) => {
-                        output::say(&format!("    {claim}: expected {expected}\n    {claim}: found    {found}"));
-                    }
-                    (Some(expected), None) => {
-                        output::say(&format!("    {claim}: expected {expected}, and it is missing"));
-                    }
-                    (None, found) => {
-                        output::say(&format!("    {claim}: not expected: {}", found.as_deref().unwrap_or_default()));
-                    }
+    /// Rewrites what the cases that fail expect, as far as that can be written; those that pass stay as they are.
+    async fn update(
+        &mut self,
+        (path, written): (&Path, &Arc<Source>),
+        rule: &Arc<Source>,
+        files: crate::core::Files<'_>,
+    ) -> Result<(), String> {
+        if self.tried().all(|tried| tried.verdict.passed()) {
+            return Ok(());
+        }
+        if self.is_unreadable() {
+            output::remark(&format!("{}: not updated: the file has errors", path.display()));
+            return Ok(());
+        }
+        let mut rewriting = update::Rewriting::new(&written.text)?;
+        let mut done = 0;
+        for tried in self.cases.iter_mut().flatten().filter(|tried| !tried.verdict.passed()) {
+            let mut next = rewriting.clone();
+            let mut update = tried.rewrite(&mut next);
+            if update.is_ok() {
+                // It is read and run before it replaces anything: it has to say what came out.
+                let (cases, problems) = Cases::read(&Source::new(written.name.as_str(), next.text()));
+                let sound = problems.iter().all(|problem| problem.severity() != Severity::Error);
+                if sound && cases.run(tried.number, (&self.rule, rule), files).await.passed() {
+                    rewriting = next;
+                    done += 1;
+                } else {
+                    update = Err("what would be written does not say what came out".into());
                 }
             }
-            verdict.faults.iter().for_each(|fault| output::say(&format!("    {fault}")));
-            if let Some(failure) = verdict.failure.as_ref().filter(|_| !verdict.passed()) {
-                output::say(&format!("    the rule says: {failure}"));
-            }
-            verdict
-                .steps
-                .iter()
-                .for_each(|step| output::say(&format!("      {}", output::step(step).replace('\n', "\n      "))));
+            tried.update = Some(update);
         }
+        if done > 0 { update::write(path, &written.text, &rewriting.text()) } else { Ok(()) }
     }
 
     fn json(&self) -> Value {
-        let case = |verdict: &Verdict| {
+        let case = |tried: &Tried| {
+            let verdict = &tried.verdict;
             let differences = verdict.differences.iter().map(|difference| {
                 json!({ "claim": difference.claim, "expected": difference.expected, "found": difference.found })
             });
+            let faults: Vec<_> =
+                verdict.faults.iter().map(|fault| json!({ "kind": fault.kind(), "words": fault.words() })).collect();
+            let (line, column) = tried.place.line_and_column();
             json!({
                 "name": verdict.name,
-                "passed": verdict.passed(),
+                "file": tried.place.source.name,
+                "line": line,
+                "column": column,
+                "passed": tried.passed(),
+                "updated": tried.update.as_ref().map(Result::is_ok),
                 "differences": differences.collect::<Vec<_>>(),
-                "faults": verdict.faults,
+                "faults": faults,
                 "failure": verdict.failure,
             })
         };
         json!({
             "rule": self.rule,
             "problems": self.problems.iter().map(crate::core::problem::as_json).collect::<Vec<_>>(),
-            "cases": self.verdicts.as_ref().map(|verdicts| verdicts.iter().map(case).collect::<Vec<_>>()),
+            "cases": self.cases.as_ref().map(|cases| cases.iter().map(case).collect::<Vec<_>>()),
         })
+    }
+}
+
+impl Tried {
+    fn rewrite(&self, rewriting: &mut update::Rewriting) -> Result<(), String> {
+        if !self.verdict.differs_in_answer_alone() {
+            return Err("its requests are not those that are recorded, and answers are not made up".into());
+        }
+        let Some(answered) = &self.verdict.answered else { return Err("the rule gave no answer".into()) };
+        let claims = self.verdict.differences.iter().map(|difference| difference.claim.as_str()).collect();
+        rewriting.apply(&update::Change { number: self.number, answered, claims })
     }
 }

@@ -1,15 +1,12 @@
 //! `claimsmith try`: one rule, one request, every step on view.
 
-use std::{
-    io::{self, IsTerminal, Read},
-    path::PathBuf,
-};
+use std::io::{self, IsTerminal, Read};
 
 use bytes::Bytes;
 use clap::Args;
 use http::header;
 
-use super::{Common, DONE, WRONG, output, runtime};
+use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
     config::{self, Settings},
     core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
@@ -29,13 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut settings = config::load(&arguments.common.flags())?.settings;
-    let path = if arguments.rule.ends_with(".toml") {
-        let path = PathBuf::from(&arguments.rule);
-        settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
-        path
-    } else {
-        settings.rules.join(format!("{}.toml", arguments.rule))
-    };
+    let path = rule_file(&arguments.rule, &mut settings);
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
     let request = request(rule.name())?;

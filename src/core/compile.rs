@@ -43,6 +43,11 @@ impl CompiledRule {
         &self.name
     }
 
+    /// The claim that identifies the user.
+    pub fn subject(&self) -> &str {
+        self.claims.subject()
+    }
+
     /// What the reader of its answers insists on, if the rule names one.
     pub fn contract(&self) -> Option<&'static Contract> {
         self.receiver.as_ref().map(receiver::Plan::contract)

@@ -46,18 +46,20 @@ mod audit;
 mod compile;
 mod evaluate;
 
-// A rule on recorded answers.
+// A rule for people, and a rule on recorded answers.
 mod case;
+mod outline;
 
 pub use self::{
-    calls::Summary,
-    case::{Cases, Difference, Files, Verdict},
+    calls::{Need, Outline as CallOutline, Summary},
+    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    outline::{LongestPath, Outline, Reader},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,

@@ -54,6 +54,15 @@ impl Plan {
         mentions
     }
 
+    /// What each guard reads, with its expression.
+    pub fn readers(&self) -> impl Iterator<Item = (&str, Mentions)> {
+        self.guards.iter().map(|guard| {
+            let mut mentions = Mentions::default();
+            guard.that.mentions(&mut mentions);
+            (guard.that.text(), mentions)
+        })
+    }
+
     /// Asks the guards in order.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod compile;
 mod decode;
 mod lists;
 mod meta;
+mod outline;
 mod plan;
 mod redirect;
 mod retry;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use auth::TokenFault;
 pub use compile::{check_texts, compile};
+pub use outline::{Need, Outline};
 pub use plan::Plan;
 
 use self::{

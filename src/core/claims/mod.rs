@@ -49,6 +49,15 @@ struct Include {
     flatten: Option<String>,
 }
 
+/// A part of a claim set that reads the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader<'a> {
+    /// `include`, by its path.
+    Include(&'a str),
+    /// A claim, by its name.
+    Claim(&'a str),
+}
+
 /// Why there is no claim set.
 #[derive(Debug)]
 pub struct Failure {
@@ -229,6 +238,28 @@ impl Plan {
             claim.value.mentions(&mut mentions);
         }
         mentions
+    }
+
+    /// The claim that identifies the user.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What each `include` and each claim reads, in the order of the rule.
+    pub fn readers(&self) -> impl Iterator<Item = (Reader<'_>, Mentions)> {
+        let mentions = |read: &dyn Fn(&mut Mentions)| {
+            let mut mentions = Mentions::default();
+            read(&mut mentions);
+            mentions
+        };
+        let includes = self.includes.iter().map(move |include| {
+            (Reader::Include(include.path.text()), mentions(&|mentions| include.path.mentions(mentions)))
+        });
+        let claims = self
+            .claims
+            .iter()
+            .map(move |claim| (Reader::Claim(&claim.name), mentions(&|mentions| claim.value.mentions(mentions))));
+        includes.chain(claims)
     }
 
     /// Takes all claims.

@@ -49,6 +49,11 @@ impl Verifier {
         sound.then_some(Verifier { keyring, expectation: expectation?, decrypt })
     }
 
+    /// How long it may take at most: the keys are fetched when they are not there.
+    pub fn longest(&self) -> Duration {
+        if self.keyring.is_some() { super::TIMEOUT } else { Duration::ZERO }
+    }
+
     /// Verifies a token, and gives its claims.
     ///
     /// # Errors

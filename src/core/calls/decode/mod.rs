@@ -10,6 +10,8 @@ mod json;
 mod jsonp;
 mod xml;
 
+use std::time::Duration;
+
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
@@ -69,6 +71,14 @@ impl Decoder {
     /// True if the answer is one text, which has no members.
     pub(super) fn gives_text(&self) -> bool {
         matches!(self, Decoder::Text | Decoder::DataUri)
+    }
+
+    /// How long reading may take at most besides: keys may have to be fetched.
+    pub(super) fn longest(&self) -> Duration {
+        match self {
+            Decoder::Jwt(verifier) => verifier.longest(),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Reads an answer, as far as the rule needs it. An answer without content is null.
