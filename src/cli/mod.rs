@@ -7,6 +7,7 @@
 mod add;
 mod catalogue;
 mod check;
+mod completions;
 mod config;
 mod demo;
 mod diff;
@@ -48,9 +49,12 @@ const WRONG: u8 = 1;
 /// The command could not do its work.
 const FAILED: u8 = 2;
 
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 a rule is wrong or answered with an error, 2 the command could not do its work.";
+
 /// Turns awkward userinfo answers into flat OpenID Connect claims.
 #[derive(Debug, Parser)]
-#[command(name = "claimsmith", version, arg_required_else_help = true)]
+#[command(name = "claimsmith", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -86,6 +90,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
+    /// Print what a shell completes of these commands.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(completions::Pages),
     /// Print the effective settings, and where each comes from.
     Config(Served),
 }
@@ -177,6 +185,8 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::pages(&arguments),
         Command::Config(served) => config::run(&served),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Add(arguments) => add::run(&arguments),
