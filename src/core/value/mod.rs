@@ -3,6 +3,7 @@
 //! Every step uses these. Each form is compiled once; running one never parses.
 
 mod engine;
+mod explicit;
 mod expression;
 mod functions;
 mod path;
