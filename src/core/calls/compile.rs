@@ -28,7 +28,7 @@ use crate::core::{
     identity::{Half, Identity},
     keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
+    rule::{self, Key, Rule, Text, TokenPlace},
     value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
 };
 
@@ -118,7 +118,7 @@ impl Compiler<'_> {
             each.path.mentions(self.mentions);
         }
         let mut needs = self.needs(call);
-        let fail_when = self.fail_when(&call.fail_when);
+        let fail_when = self.fail_when(call);
         let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
         let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         // What its answer is judged by must be there too when it comes. Its own answer is.
@@ -284,15 +284,21 @@ impl Compiler<'_> {
         Method::from_bytes(text.value.as_bytes()).ok()
     }
 
-    fn fail_when(&mut self, rows: &[FailWhen]) -> Vec<Row> {
+    fn fail_when(&mut self, call: &rule::Call) -> Vec<Row> {
         let mut compiled = Vec::new();
-        for row in rows {
+        for row in &call.fail_when {
             let when = self.condition(&row.when);
             let denial = rule::denial(self.source, &row.error, self.problems);
             if let (Some(when), Some(denial)) = (when, denial) {
-                when.mentions(self.mentions);
+                let mut reads = Mentions::default();
+                when.mentions(&mut reads);
+                let of_call = |(root, members): &(Root, Vec<String>)| {
+                    *root == Root::Meta && members.first().is_none_or(|name| *name == call.name.name)
+                };
+                let reads_meta = reads.paths.iter().any(of_call);
+                self.mentions.extend(&reads);
                 let reason = row.reason.as_ref().map_or(denial.reason(), |reason| &reason.value).to_owned();
-                compiled.push(Row { when, denial, reason });
+                compiled.push(Row { when, denial, reason, reads_meta });
             }
         }
         compiled

@@ -251,7 +251,11 @@ impl Batch {
         let read = match (kept, answer) {
             (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory),
             (Ok(_), None) => Ok(None),
-            (Err(cause), _) => Err(cause),
+            (Err(cause), Some(_)) => {
+                look_at(self.entries[entry].value.as_ref(), facts, memory);
+                Err(super::refused(call, cause, facts, memory))
+            }
+            (Err(cause), None) => Err(cause),
         };
         // The document must not show a page or an entry for the list.
         facts.take(number);

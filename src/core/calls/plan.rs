@@ -108,6 +108,8 @@ pub(super) struct Row {
     pub(super) when: Expression,
     pub(super) denial: Denial,
     pub(super) reason: String,
+    /// It looks at `meta` of its own call, so that it can judge an answer of any status.
+    pub(super) reads_meta: bool,
 }
 
 impl Plan {
