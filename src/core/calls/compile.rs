@@ -9,13 +9,10 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use http::Method;
 
+pub(super) use self::headers::{USER_AGENT, named};
 use self::{
     address::fold_query,
     order::{check_first, is_ordered, put_first},
-};
-pub(super) use self::{
-    address::unfit,
-    headers::{USER_AGENT, named},
 };
 use super::{
     body::Body,
@@ -28,7 +25,7 @@ use crate::core::{
     identity::{Half, Identity},
     keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, Key, Rule, Text, TokenPlace},
+    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
     value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
 };
 
@@ -118,7 +115,7 @@ impl Compiler<'_> {
             each.path.mentions(self.mentions);
         }
         let mut needs = self.needs(call);
-        let fail_when = self.fail_when(call);
+        let fail_when = self.fail_when(&call.fail_when, &call.name.name);
         let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
         let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         // What its answer is judged by must be there too when it comes. Its own answer is.
@@ -214,18 +211,9 @@ impl Compiler<'_> {
 
     /// A text that must be known when the rule is loaded.
     pub(super) fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
-        let template = self.template(text, position)?;
-        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
-        if fixed.is_none() {
-            self.bad(
-                Code::BadValue,
-                text,
-                format!("{what} cannot depend on a request"),
-                "known only when a request is there",
-                "use `${secrets.…}`, `${vars.…}` or plain text",
-            );
-        }
-        fixed
+        let spot = Spot::text(self.source, text);
+        let fixed = Template::compile_fixed(&spot, &text.value, position, what, self.known, self.problems);
+        fixed.map(|fixed| fixed.value)
     }
 
     fn decoder(&mut self, call: &rule::Call) -> Option<Decoder> {
@@ -284,16 +272,16 @@ impl Compiler<'_> {
         Method::from_bytes(text.value.as_bytes()).ok()
     }
 
-    fn fail_when(&mut self, call: &rule::Call) -> Vec<Row> {
+    fn fail_when(&mut self, rows: &[FailWhen], own: &str) -> Vec<Row> {
         let mut compiled = Vec::new();
-        for row in &call.fail_when {
+        for row in rows {
             let when = self.condition(&row.when);
             let denial = rule::denial(self.source, &row.error, self.problems);
             if let (Some(when), Some(denial)) = (when, denial) {
                 let mut reads = Mentions::default();
                 when.mentions(&mut reads);
                 let of_call = |(root, members): &(Root, Vec<String>)| {
-                    *root == Root::Meta && members.first().is_none_or(|name| *name == call.name.name)
+                    *root == Root::Meta && members.first().is_none_or(|name| name == own)
                 };
                 let reads_meta = reads.paths.iter().any(of_call);
                 self.mentions.extend(&reads);

@@ -19,7 +19,7 @@ use crate::core::{
     facts::{Facts, Kept, Root},
     message::{Answer, Outgoing},
     trace::Step,
-    value::{Expression, Memory, Path},
+    value::{Expression, Memory, Path, has_credentials},
 };
 
 /// The values that a call is made for.
@@ -380,7 +380,7 @@ impl Pages {
                 if url.origin() != self.first.url.origin() {
                     return Err(Cause::List("its next page is on another origin"));
                 }
-                if !url.username().is_empty() || url.password().is_some() {
+                if has_credentials(&url) {
                     return Err(Cause::List("the address of its next page has credentials"));
                 }
                 url.set_fragment(None);

@@ -145,6 +145,11 @@ impl Plan {
         self.calls.iter().map(|call| call.own_token.as_ref().map(OwnToken::endpoint))
     }
 
+    /// The key set that the answer of each call is verified with.
+    pub fn key_sets(&self) -> impl Iterator<Item = Option<&Url>> {
+        self.calls.iter().map(|call| call.decoder.key_set())
+    }
+
     /// What is read of the answer of each call.
     pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
         self.calls.iter().map(|call| &call.shape)

@@ -5,6 +5,7 @@
 mod engine;
 mod explicit;
 mod expression;
+mod fixed;
 mod functions;
 mod path;
 mod plan;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
+pub use fixed::{Fixed, endpoint, has_credentials, unfit};
 pub use functions::{ALL as FUNCTIONS, Family, Function};
 pub use path::{Path, looks_like_path};
 pub use plan::Plan;

@@ -12,6 +12,7 @@ mod xml;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
+use url::Url;
 
 use self::content_type::{ContentType, Kind};
 use super::Cause;
@@ -69,6 +70,14 @@ impl Decoder {
     /// True if the answer is one text, which has no members.
     pub(super) fn gives_text(&self) -> bool {
         matches!(self, Decoder::Text | Decoder::DataUri)
+    }
+
+    /// Where the keys are fetched from that an answer is verified with, if they are.
+    pub(super) fn key_set(&self) -> Option<&Url> {
+        match self {
+            Decoder::Jwt(verifier) => verifier.key_set(),
+            _ => None,
+        }
     }
 
     /// Reads an answer, as far as the rule needs it. An answer without content is null.
