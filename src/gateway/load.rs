@@ -1,6 +1,10 @@
 //! Reads a folder of rules and compiles them.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::Upstream;
 use crate::{
@@ -59,7 +63,17 @@ pub fn load(settings: &Settings, host: &Upstream) -> Result<Loaded, String> {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = toml_files(folder)?;
+    files.retain(|path| !path.to_string_lossy().ends_with(".test.toml"));
+    Ok(files)
+}
+
+/// The rule files and case files of a folder, sorted.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let fault = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "; name the folder with `--rules` or the setting `rules`",
@@ -71,7 +85,7 @@ pub fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
     for entry in fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".toml") && !name.ends_with(".test.toml") && !name.starts_with('.') && path.is_file() {
+        if name.ends_with(".toml") && !name.starts_with('.') && path.is_file() {
             files.push(path);
         }
     }

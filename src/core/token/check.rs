@@ -3,7 +3,7 @@
 //! It closes the hole of the confused deputy: a provider answers every token that it issued, also one that another
 //! application got from its user.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -140,7 +140,7 @@ fn introspection(
         audience: Vec::new(),
         kind: None,
         expires: false,
-        leeway: std::time::Duration::from_secs(60),
+        leeway: Duration::from_secs(60),
         claims,
     };
     Some(Introspection { request, hint: written.hint.as_ref().map(|hint| hint.value.clone()), expectation })
@@ -152,6 +152,14 @@ impl Check {
         match self {
             Check::Jwt(verifier) => verifier.key_set(),
             Check::Introspect(introspection) => Some(&introspection.request.url),
+        }
+    }
+
+    /// What is done, in words, and how long it may take; `None` where the deadline alone ends it.
+    pub fn outline(&self) -> (&'static str, Option<Duration>) {
+        match self {
+            Check::Jwt(verifier) => ("verified here with the issuer's keys", Some(verifier.longest())),
+            Check::Introspect(introspection) => ("verified by asking the issuer", introspection.request.timeout),
         }
     }
 
