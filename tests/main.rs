@@ -17,6 +17,8 @@ mod calls;
 mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
+// The rules inside of the program.
+mod catalogue;
 // The program: commands, exit codes, output, signals.
 mod cli;
 // What of a rule no case comes past.

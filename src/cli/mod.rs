@@ -3,6 +3,9 @@
 //! 0 is done, 1 means that a rule is wrong or answered with an error, 2 that the
 //! command could not do its work.
 
+#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
+mod add;
+mod catalogue;
 mod check;
 mod config;
 mod demo;
@@ -11,7 +14,6 @@ mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
-#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod new;
 mod output;
 mod plan;
@@ -30,12 +32,13 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    catalogue::PREFIX,
     config::{Flags, Format, Level, LogFlags, Settings},
     core::{
         CompiledRule, Compiler,
         problem::{Problem, Source},
     },
-    gateway::{Secrets, Store, Upstream, flush_log, source},
+    gateway::{Secrets, Store, Upstream, flush_log, shipped_folder, source},
 };
 
 /// Done.
@@ -55,16 +58,20 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the rules of a folder.
-    Serve(Common),
+    /// Serve the rules of a folder, and of the catalogue.
+    Serve(Served),
     /// Compile rules without serving them, and show all their problems.
     Check(check::Arguments),
     /// Run the cases of rules on their recorded answers, without a network.
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
-    /// Write a rule and its first cases from what a provider answers.
+    /// Write a rule and its first cases from what a provider answers, or from a rule that is shipped.
     New(new::Arguments),
+    /// List the rules that are shipped, or show what it takes to use one.
+    Catalogue(catalogue::Arguments),
+    /// Copy shipped rules and their cases into the rules folder, to be changed there.
+    Add(add::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
@@ -80,7 +87,7 @@ enum Command {
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
     /// Print the effective settings, and where each comes from.
-    Config(Common),
+    Config(Served),
 }
 
 /// What several commands take.
@@ -106,12 +113,29 @@ struct Common {
     log_format: Option<Format>,
 }
 
+/// What says which rules serve.
+#[derive(Clone, Debug, Default, Args)]
+struct Served {
+    /// Rules of the catalogue to serve besides those of the folder.
+    #[arg(long = "use", value_name = "NAME,…", value_delimiter = ',')]
+    shipped: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Served {
+    fn flags(&self) -> Flags {
+        Flags { shipped: self.shipped.clone(), ..self.common.flags() }
+    }
+}
+
 impl Common {
     fn flags(&self) -> Flags {
         Flags {
             config: self.config.clone(),
             listen: self.listen,
             rules: self.rules.clone(),
+            shipped: Vec::new(),
             workers: self.workers,
             log: LogFlags { level: self.log_level, format: self.log_format },
         }
@@ -141,7 +165,7 @@ fn format(text: &str) -> Result<Format, String> {
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(common) => serve::run(&common),
+        Command::Serve(served) => serve::run(&served),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
@@ -153,7 +177,9 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
-        Command::Config(common) => config::run(&common),
+        Command::Config(served) => config::run(&served),
+        Command::Catalogue(arguments) => catalogue::run(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
     };
     flush_log();
     match result {
@@ -165,9 +191,20 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// `catalogue:NAME` as a file of the folder that stands for the catalogue, `catalogue:` as that folder.
+fn of_catalogue(path: &Path) -> Option<PathBuf> {
+    let name = path.to_str()?.strip_prefix(PREFIX)?.trim_start_matches('/');
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    Some(if name.is_empty() { shipped_folder().to_owned() } else { shipped_folder().join(format!("{name}.toml")) })
+}
+
 /// The file of a rule that is named by its path, or by its name in the rules folder; the folder of the settings is
 /// then that of the file.
 fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
+    if let Some(path) = of_catalogue(Path::new(rule)) {
+        settings.rules = shipped_folder().to_owned();
+        return path;
+    }
     if rule.ends_with(".toml") {
         let path = PathBuf::from(rule);
         settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();

@@ -27,7 +27,7 @@ use crate::{
         Cases, Host, Reached, Verdict,
         problem::{Place, Problem, Severity, Source},
     },
-    gateway::{Upstream, bytes_beside, source},
+    gateway::{Upstream, bytes_beside, is_file, source},
 };
 
 #[derive(Debug, Args)]
@@ -207,7 +207,7 @@ async fn test(path: &Path, arguments: &Arguments) -> Result<Report, String> {
     let files = move |file: &str| bytes_beside(&folder, file);
     let points = |cases: &Cases| if arguments.coverage { cases.points((&rule, &text), &files) } else { None };
     let mut reached = Reached::default();
-    if !beside.is_file() {
+    if !is_file(&beside) {
         let coverage = points(&Cases::none()).map(|points| Coverage::new(points, &reached));
         return Ok(Report { rule, problems: Vec::new(), cases: None, coverage });
     }
