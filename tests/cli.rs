@@ -433,9 +433,9 @@ phone = "$.user.phone"
             "    authorization: Basic [secret]",
             "call last: ",
             "    GET https://api.example/last/9007199254740993",
-            "claim sub = \"9007199254740993\"  (from $.user.id)",
-            "claim email = \"a@b.example\"  (from $.user.email)",
-            "claim phone is absent",
+            "map: sub = \"9007199254740993\"  (from $.user.id, number to string)",
+            "map: email = \"a@b.example\"  (from $.user.email, alternative 2 of 2)",
+            "map: phone: absent",
         ] {
             assert!(ran.err.contains(part), "{part:?} in\n{}", ran.err);
         }

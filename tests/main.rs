@@ -25,6 +25,8 @@ mod cli;
 mod credentials;
 // Formats and charsets of answers.
 mod decode;
+// What an edit of a rule changes.
+mod diff;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.
@@ -41,8 +43,9 @@ mod functions;
 mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
-// What is said of a wrong rule: pairs of a rule and its problems.
+// The calls of a rule, drawn.
 mod plan;
+// What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
@@ -54,10 +57,14 @@ mod propose;
 mod receivers;
 // The rules that are shipped, and their cases.
 mod rules;
+// What editors are told of rules.
+mod schema;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
 mod tokens;
+// What people who look on are told of an evaluation.
+mod traces;
 // From the document to the claims, digit for digit.
 mod values;
 // From a raw answer to a rule, by commands.

@@ -579,7 +579,7 @@ fn try_shows_what_the_receiver_makes_of_each_claim() {
     assert_eq!(fine.code, Some(0), "{}", fine.err);
     assert_eq!(
         fine.err,
-        "receiver supabase: ok   sub: read as text\n\
+        "contract supabase: ok   sub: read as text\n\
          receiver supabase: ok   name: read as text\n\
          receiver supabase: warn groups: Supabase drops it, unless its name is on the provider's \
          `custom_claims_allowlist`\n"

@@ -95,8 +95,13 @@ async fn run(case: &Case, (name, source): (&str, &Arc<Source>), files: Files<'_>
     verdict.steps = trace.steps();
     // Nothing took any time.
     for step in &mut verdict.steps {
-        if let Step::Call { time, .. } = step {
-            *time = None;
+        match step {
+            Step::Call(call) => {
+                call.time = None;
+                call.attempts.clear();
+            }
+            Step::Receive { time, .. } => *time = None,
+            _ => {}
         }
     }
     verdict.failure = outcome.failure.as_ref().map(Failure::words);

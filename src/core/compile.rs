@@ -35,6 +35,8 @@ pub struct CompiledRule {
     pub(super) script: Option<script::Plan>,
     pub(super) receiver: Option<receiver::Plan>,
     untried: Option<Problem>,
+    /// What nobody who looks on may see.
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 impl CompiledRule {
@@ -157,6 +159,7 @@ impl Compiler {
             script,
             receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
             untried: audit::untried(rule),
+            secrets,
         })
     }
 }

@@ -9,6 +9,7 @@ use super::{
     facts::Facts,
     problem::{Code, Problems, Source},
     rule::{Rule, Script},
+    trace::{Claim, Provenance, Step, Trace, Way},
     value::{self, Known, Memory, Mentions, Program, Spot, members_from_script, to_script},
 };
 
@@ -65,6 +66,33 @@ pub fn compile(
 }
 
 impl Plan {
+    /// Tells what the script made of the claims, to people who look on.
+    pub fn tell(&self, trace: Option<&Trace>, before: &Claims<'_>, after: &Claims<'_>) {
+        let Some(trace) = trace else { return };
+        let of = |claims: &Claims<'_>, name: &str| {
+            claims.iter().find(|(known, _)| known == name).map(|(_, value)| (**value).clone())
+        };
+        let mut counts = [0; 3];
+        let mut tell = |name: &str, value: Option<Value>, way: Way, count: usize| {
+            counts[count] += 1;
+            let from = Provenance { place: self.program.sets(name).cloned(), ..Provenance::new(way) };
+            trace.add(Step::Claim(Claim { name: name.to_owned(), value, from }));
+        };
+        for (name, value) in after {
+            match of(before, name) {
+                Some(known) if known == **value => {}
+                Some(_) => tell(name, Some((**value).clone()), Way::Script { changed: true }, 0),
+                None => tell(name, Some((**value).clone()), Way::Script { changed: false }, 1),
+            }
+        }
+        for (name, _) in before.iter().filter(|(name, _)| of(after, name).is_none()) {
+            tell(name, None, Way::Removed, 2);
+        }
+        let [changed, added, removed] = counts;
+        let words = format!("{changed} claims changed, {added} added, {removed} removed");
+        trace.add(Step::Script { words });
+    }
+
     /// What the script reads.
     pub fn mentions(&self) -> &Mentions {
         self.program.mentions()

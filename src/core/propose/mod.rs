@@ -26,7 +26,7 @@ use self::{
     walk::Parts,
 };
 use super::{
-    case::Cases,
+    case::{Answered, Cases},
     problem::Source,
     rule::{MAX_SOURCE, is_call_name, is_rule_name},
 };
@@ -224,9 +224,11 @@ impl Draft<'_> {
             let why = verdict.failure.clone().unwrap_or_else(|| fault.words());
             return Err(format!("no rule could be made of the sample: {why}"));
         }
-        let found = |claim: &str| {
-            let difference = verdict.differences.iter().find(|difference| difference.claim == claim)?;
-            serde_json::from_str(difference.found.as_deref()?).ok()
+        let found = |claim: &str| match &verdict.answered {
+            Some(Answered::Claims(claims)) => {
+                claims.iter().find(|(name, _)| name == claim).map(|(_, value)| value.clone())
+            }
+            _ => None,
         };
         let claims = self.choices.claims.iter();
         Ok(claims.filter_map(|choice| Some((choice.claim.to_owned(), found(choice.claim)?))).collect())

@@ -1,6 +1,6 @@
 //! Rhai: one expression, or a whole script; what it mentions, and how it runs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseErrorType, Position, Scope, Stmt};
 
@@ -13,7 +13,7 @@ use super::{
 use crate::core::{
     facts::{Facts, Root},
     message::Secret,
-    problem::{Code, Problem, Problems, did_you_mean, nearest},
+    problem::{Code, Place, Problem, Problems, did_you_mean, nearest},
 };
 
 /// What an expression may read besides the document.
@@ -48,6 +48,8 @@ pub struct Program {
     /// The line of the file on which it starts.
     first_line: usize,
     text: Box<str>,
+    /// Where a script sets claims by name, for traces.
+    sets: Vec<(Box<str>, Place)>,
 }
 
 impl fmt::Debug for Program {
@@ -97,7 +99,7 @@ impl Expression {
     }
 
     /// Runs it as a condition. Absent is false.
-    pub fn holds(&self, facts: &Facts<'_>, memory: &mut Memory) -> Result<bool, Failure> {
+    pub(super) fn holds(&self, facts: &Facts<'_>, memory: &mut Memory) -> Result<bool, Failure> {
         match self {
             Expression::Path(path) => Ok(path.first(facts)?.is_some_and(|value| value.as_bool() == Some(true))),
             Expression::Program(program) => {
@@ -160,6 +162,7 @@ impl Program {
         roots.sort();
         roots.dedup();
         let first_line = spot.place(0..0).line_and_column().0;
+        let sets = if offer == Offer::Claims { sets(spot, text, &ast) } else { Vec::new() };
         Some(Program {
             ast,
             engine: known.engine.clone(),
@@ -168,12 +171,18 @@ impl Program {
             secrets,
             first_line,
             text: text.trim().into(),
+            sets,
         })
     }
 
     /// What it reads.
     pub fn mentions(&self) -> &Mentions {
         &self.mentions
+    }
+
+    /// Where a script sets or removes a claim by its name: the last of these places.
+    pub fn sets(&self, claim: &str) -> Option<&Place> {
+        self.sets.iter().rev().find(|(name, _)| **name == *claim).map(|(_, place)| place)
     }
 
     /// Runs it and gives its value.
@@ -322,6 +331,61 @@ fn parse_problem(
         _ => did_you_mean(name, names.iter().map(String::as_str)),
     };
     spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
+}
+
+/// Where `claims.NAME` or `claims["NAME"]` is set, or removed by its name.
+fn sets(spot: &Spot<'_>, text: &str, ast: &AST) -> Vec<(Box<str>, Place)> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path| {
+        let name = match path.last() {
+            Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => set_claim(&assignment.1.lhs),
+            Some(ASTNode::Expr(expression)) => removed_claim(expression),
+            _ => None,
+        };
+        if let (Some(name), Some(node)) = (name, path.last()) {
+            found.push((name.into(), spot.place(line_around(text, offset(text, node.position())))));
+        }
+        true
+    });
+    found
+}
+
+/// The line that a byte of a text stands in, without the white space around it.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |start| start + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let start = start + line.len() - line.trim_start().len();
+    start..start + line.trim().len()
+}
+
+/// The claim that stands on the left of `=`.
+fn set_claim(left: &Expr) -> Option<&str> {
+    let (pair, name) = match left {
+        Expr::Dot(pair, ..) => match &pair.rhs {
+            Expr::Property(property, _) => (pair, property.2.as_str()),
+            // What is set is inside of the claim.
+            Expr::Dot(inner, ..) | Expr::Index(inner, ..) => match &inner.lhs {
+                Expr::Property(property, _) => (pair, property.2.as_str()),
+                _ => return None,
+            },
+            _ => return None,
+        },
+        Expr::Index(pair, ..) => (pair, key(&pair.rhs)?),
+        _ => return None,
+    };
+    is_claims(&pair.lhs).then_some(name)
+}
+
+/// The claim that `claims.remove("…")` takes away.
+fn removed_claim(expression: &Expr) -> Option<&str> {
+    let Expr::Dot(pair, ..) = expression else { return None };
+    let Expr::MethodCall(call, _) = &pair.rhs else { return None };
+    let name = call.args.first().and_then(key)?;
+    (is_claims(&pair.lhs) && matches!(call.name.as_str(), "remove" | "set")).then_some(name)
+}
+
+fn is_claims(expression: &Expr) -> bool {
+    matches!(expression, Expr::Variable(variable, ..) if variable.1 == "claims")
 }
 
 /// Reports what a function reads besides its parameters: it would fail at every call.
