@@ -222,6 +222,9 @@ fn a_copy_is_changed_and_compared() {
         }
         assert!(!ran.out.contains("discord"), "{}", ran.out);
     }
+    // What the change comes to, claim by claim, and not only in the text.
+    let ran = done(&place, &["diff", "catalogue:asana", "rules/asana.toml"]);
+    assert!(ran.out.contains("picture"), "{}", ran.out);
     assert_eq!(in_folder(&place, &["add", "asana"]).code, Some(2), "a changed rule is not lost");
     done(&place, &["add", "asana", "--force"]);
     done(&place, &["catalogue", "diff"]);

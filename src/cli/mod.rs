@@ -125,7 +125,7 @@ struct Common {
 #[derive(Clone, Debug, Default, Args)]
 struct Served {
     /// Rules of the catalogue to serve besides those of the folder.
-    #[arg(long = "use", value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long = "use", value_name = "NAMES", value_delimiter = ',')]
     shipped: Vec<String>,
     #[command(flatten)]
     common: Common,
