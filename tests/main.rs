@@ -18,7 +18,7 @@ mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
 // The rules inside of the program.
-mod catalogue;
+mod shipped;
 // The program: commands, exit codes, output, signals.
 mod cli;
 // What shells complete, and manual pages.
