@@ -44,6 +44,8 @@ mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
+// The catalogue as a whole, rule by rule.
+mod catalogue;
 // The catalogue against documented answers.
 mod providers;
 // What each receiver insists on, kept.
