@@ -21,6 +21,9 @@ mod invariants;
 // What holds when the answers are less than, or other than, what a case has.
 mod mutations;
 
+// The providers that are asked for most, as they document themselves, over real sockets.
+mod strict;
+
 /// What is found wrong with the rules of the catalogue, side by side on the cores that there are; a check that
 /// panics is a finding too.
 fn findings(check: impl Fn(&shelf::Entry) -> Vec<String> + Sync) -> Vec<String> {
