@@ -17,8 +17,6 @@ mod calls;
 mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
-// The rules inside of the program.
-mod shipped;
 // The program: commands, exit codes, output, signals.
 mod cli;
 // What shells complete, and manual pages.
@@ -53,6 +51,8 @@ mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
+// The catalogue as a whole, rule by rule.
+mod catalogue;
 // The catalogue against documented answers.
 mod providers;
 // What is proposed from a sample answer.
@@ -65,6 +65,8 @@ mod rules;
 mod schema;
 // Scripts that try to run away.
 mod scripts;
+// The rules inside of the program.
+mod shipped;
 // Whose token passes, and whose answer.
 mod tokens;
 // What people who look on are told of an evaluation.
