@@ -261,10 +261,10 @@ fn the_steps_end_with_the_one_that_failed() {
     let ran = run(claimsmith(&["test", rules.path().to_str().expect("paths of tests are UTF-8")]));
     let (_, after) = ran.out.split_once("    - name = \"ada\"\n").unwrap_or_else(|| panic!("{}", ran.out));
     assert!(
-        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      call user: 200"),
+        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      receive: "),
         "{after}"
     );
-    assert!(after.contains("claim name = ") && !after.contains("claim locale"), "{after}");
+    assert!(after.contains("map: name = ") && !after.contains("map: locale"), "{after}");
 }
 
 #[test]

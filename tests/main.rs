@@ -21,6 +21,8 @@ mod cases;
 mod catalogue;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What of a rule no case comes past.
+mod coverage;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.

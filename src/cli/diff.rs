@@ -57,8 +57,8 @@ struct Changes {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let settings = config::load(&arguments.common.flags())?.settings;
-    let (pairs, added, removed) = pairs(arguments)?;
-    let rules = side_by_side(&pairs, async |pair: &Pair| compare::compare(pair, &settings).await)?;
+    let Pairs { both, added, removed } = pairs(arguments)?;
+    let rules = side_by_side(&both, async |pair: &Pair| compare::compare(pair, &settings).await)?;
     let refused: Vec<_> = rules.iter().filter(|rule| !rule.problems.is_empty()).collect();
     if !refused.is_empty() {
         refused.iter().for_each(|rule| output::show_problems(&rule.problems));
@@ -94,14 +94,21 @@ impl Pair {
 }
 
 /// The rules of both sides, and the names of those that one side lacks.
-fn pairs(arguments: &Arguments) -> Result<(Vec<Pair>, Vec<String>, Vec<String>), String> {
+#[derive(Default)]
+struct Pairs {
+    both: Vec<Pair>,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+fn pairs(arguments: &Arguments) -> Result<Pairs, String> {
     let Arguments { old, new, cases, .. } = arguments;
     let [old, new] = [old, new].map(|path| of_catalogue(path).unwrap_or_else(|| path.clone()));
     let (old, new) = (&old, &new);
     match (is_folder(old), is_folder(new)) {
         (false, false) => {
             // The old name is the one that logins know.
-            Ok((vec![Pair::new(rule_name(old), old, new, cases.as_deref())], Vec::new(), Vec::new()))
+            Ok(Pairs { both: vec![Pair::new(rule_name(old), old, new, cases.as_deref())], ..Pairs::default() })
         }
         (true, true) if cases.is_some() => Err("`--cases` goes with two rule files, not with folders".into()),
         (true, true) => {
@@ -117,7 +124,7 @@ fn pairs(arguments: &Arguments) -> Result<(Vec<Pair>, Vec<String>, Vec<String>),
             if both.is_empty() {
                 return Err("no rule is in both folders".into());
             }
-            Ok((both, only(&new, &old), only(&old, &new)))
+            Ok(Pairs { both, added: only(&new, &old), removed: only(&old, &new) })
         }
         _ => Err("one of the two is a folder: compare two rule files, or two folders".into()),
     }

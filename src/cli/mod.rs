@@ -214,18 +214,22 @@ fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
     }
 }
 
+/// A rule that was read and compiled.
+struct Compiled {
+    source: Arc<Source>,
+    /// None if it is refused.
+    rule: Option<CompiledRule>,
+    problems: Vec<Problem>,
+}
+
 /// Compiles a rule that is not going to run here: its secrets need not be there.
-fn compile_offline(
-    path: &Path,
-    name: &str,
-    settings: &Settings,
-) -> Result<(Arc<Source>, Option<CompiledRule>, Vec<Problem>), String> {
+fn compile_offline(path: &Path, name: &str, settings: &Settings) -> Result<Compiled, String> {
     let source = source(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
     let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
-    Ok((source, rule, problems.sorted()))
+    Ok(Compiled { source, rule, problems: problems.sorted() })
 }
 
 /// The name of a rule, by its file.

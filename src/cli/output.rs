@@ -34,6 +34,11 @@ pub(super) fn show_problems(problems: &[Problem]) {
     }
 }
 
+/// Columns of the terminal on standard error; 100 if it is none.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(100, |(terminal_size::Width(width), _)| width.into())
+}
+
 /// So many of something.
 pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })

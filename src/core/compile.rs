@@ -16,6 +16,7 @@ use super::{
     require,
     rule::{self, Key, Rule, is_rule_name},
     script, token,
+    trace::Point,
     value::{Engine, Known},
 };
 
@@ -43,6 +44,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What coverage asks of the cases of the rule, in the order of the file.
+    pub fn points(&self) -> Vec<Point> {
+        let script = self.script.iter().flat_map(script::Plan::points);
+        let mut points: Vec<_> =
+            self.calls.points().chain(self.require.points()).chain(self.claims.points()).chain(script).collect();
+        // A script in a file of its own comes last.
+        points.sort_by_key(|point| (point.place.source.name.ends_with(".rhai"), point.place.span.start));
+        points
     }
 
     /// The claim that identifies the user.
@@ -76,6 +87,11 @@ impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
         Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
+    }
+
+    /// The same, for coverage: the scripts of its rules tell which of their statements run.
+    pub fn watching<H: Host>() -> Self {
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.

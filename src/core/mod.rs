@@ -73,6 +73,6 @@ pub use self::{
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
-    trace::{Step, Trace},
+    trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function},
 };

@@ -1,5 +1,7 @@
 //! Claims or a failure become the answer. The only place that knows what a client sees.
 
+mod advice;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, Serializer};

@@ -18,7 +18,7 @@ use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
     rule::{self, Key, Options, Rule, Selection, Written},
-    trace::Trace,
+    trace::{Point, PointKind, Trace},
     value::{self, Found, Known, Memory, Mentions, Path, Spot, looks_like_path},
 };
 
@@ -248,6 +248,16 @@ impl Plan {
     /// The claim that identifies the user.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// What coverage asks of the claims.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        let includes = self.includes.iter().map(|include| Point {
+            kind: PointKind::Value,
+            place: include.place.clone(),
+            words: format!("`include` never copies a claim from `{}`", include.path.text()),
+        });
+        includes.chain(self.claims.iter().flat_map(|claim| claim.value.points(&claim.name)))
     }
 
     /// What each `include` and each claim reads, in the order of the rule.

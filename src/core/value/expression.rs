@@ -9,6 +9,7 @@ use super::{
     engine::{End, MAX_SCRIPT, Rejection, end_run, start_run},
     functions::{self, Fault, Unknown},
     path::Path,
+    watch::Watched,
 };
 use crate::core::{
     facts::{Facts, Root},
@@ -48,6 +49,8 @@ pub struct Program {
     /// The line of the file on which it starts.
     first_line: usize,
     text: Box<str>,
+    /// For coverage: the same script, telling which of its statements run.
+    watched: Option<Box<Watched>>,
     /// Where a script sets claims by name, for traces.
     sets: Vec<(Box<str>, Place)>,
 }
@@ -162,6 +165,14 @@ impl Program {
         roots.sort();
         roots.dedup();
         let first_line = spot.place(0..0).line_and_column().0;
+        let watched = known.engine.watcher().filter(|_| offer == Offer::Claims).and_then(|rhai| {
+            let parse = |text: &str| {
+                let parse = |text: &str| rhai.compile_with_scope(&names(offer, known), text).ok();
+                let ast = parse(text)?;
+                with_comparisons(text, &ast, known).and_then(|explicit| parse(&explicit)).or(Some(ast))
+            };
+            Watched::compile(text, rhai, |range| spot.place(range), parse).map(Box::new)
+        });
         let sets = if offer == Offer::Claims { sets(spot, text, &ast) } else { Vec::new() };
         Some(Program {
             ast,
@@ -172,7 +183,26 @@ impl Program {
             first_line,
             text: text.trim().into(),
             sets,
+            watched,
         })
+    }
+
+    /// The statements of a script, if they are watched: where each stands, and its first line.
+    pub fn statements(&self) -> &[(Place, String)] {
+        self.watched.as_ref().map_or(&[], |watched| &watched.statements)
+    }
+
+    /// Runs a script that is watched on these claims, for nothing but to see which of its statements run.
+    pub fn watch(&self, facts: &Facts<'_>, memory: &mut Memory, claims: Map) -> Vec<Place> {
+        let (Some(watched), Some(rhai)) = (&self.watched, self.engine.watcher()) else { return Vec::new() };
+        memory.recall(&self.roots, facts);
+        let base = memory.scope.len();
+        memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
+        start_run();
+        let ran = watched.run(rhai, memory);
+        end_run();
+        memory.scope.rewind(base);
+        ran
     }
 
     /// What it reads.
@@ -451,7 +481,7 @@ fn literal_end(text: &str, at: usize) -> usize {
 }
 
 /// The byte of a text at a position of Rhai's.
-fn offset(text: &str, position: Position) -> usize {
+pub(super) fn offset(text: &str, position: Position) -> usize {
     let Some(line) = position.line() else { return text.len() };
     let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let column = position.position().unwrap_or(1).max(1) - 1;

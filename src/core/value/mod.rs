@@ -9,6 +9,7 @@ mod functions;
 mod path;
 mod plan;
 mod text;
+mod watch;
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
