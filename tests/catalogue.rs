@@ -24,6 +24,9 @@ mod mutations;
 // The providers that are asked for most, as they document themselves, over real sockets.
 mod strict;
 
+// How long the program takes to start with all rules, and what it holds then.
+mod startup;
+
 /// What is found wrong with the rules of the catalogue, side by side on the cores that there are; a check that
 /// panics is a finding too.
 fn findings(check: impl Fn(&shelf::Entry) -> Vec<String> + Sync) -> Vec<String> {
