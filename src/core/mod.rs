@@ -66,5 +66,5 @@ pub use self::{
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
     trace::{Step, Trace},
-    value::{FUNCTIONS, Family, Function},
+    value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };
