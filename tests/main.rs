@@ -43,6 +43,8 @@ mod format;
 mod functions;
 // Calls for every value and every page, and calls that are tried again.
 mod lists;
+// The ends of the language server.
+mod lsp;
 // What is written while the program serves, and what never is.
 mod logs;
 // The calls of a rule, drawn.

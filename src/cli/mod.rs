@@ -15,6 +15,7 @@ mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
+mod lsp;
 mod new;
 mod output;
 mod plan;
@@ -88,6 +89,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Speak to an editor about rules while they are written (Language Server Protocol).
+    Lsp(lsp::Arguments),
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
     /// Print what a shell completes of these commands.
@@ -184,6 +187,7 @@ pub fn run() -> ExitCode {
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Lsp(arguments) => lsp::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::pages(&arguments),

@@ -74,5 +74,5 @@ pub use self::{
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
     trace::{Point, Reached, Step, Trace},
-    value::{FUNCTIONS, Family, Function},
+    value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };
