@@ -9,13 +9,10 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use http::Method;
 
+pub(super) use self::headers::{USER_AGENT, named};
 use self::{
     address::fold_query,
     order::{check_first, is_ordered, put_first},
-};
-pub(super) use self::{
-    address::unfit,
-    headers::{USER_AGENT, named},
 };
 use super::{
     body::Body,
@@ -28,8 +25,9 @@ use crate::core::{
     identity::{Half, Identity},
     keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
-    value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
+    rule::{self, Key, Rule, Text, TokenPlace},
+    trace::Asking,
+    value::{Condition, Known, Mentions, Offer, Position, Spot, Template},
 };
 
 /// Compiles the calls of a rule. `None` if there was a problem.
@@ -49,9 +47,12 @@ pub fn compile(rule: &Rule, known: &Known<'_>, check: &Check<'_>, problems: &mut
         check_first(source, name, &calls[first], problems);
     }
     let ordered = is_ordered(source, &compiled, calls, problems);
-    let compiled: Vec<_> = compiled.into_iter().flatten().collect();
+    let mut compiled: Vec<_> = compiled.into_iter().flatten().collect();
     if compiled.len() != known.calls.len() || !ordered {
         return None;
+    }
+    for call in &mut compiled {
+        call.after = call.needs.iter().map(|need| known.calls[*need].clone()).collect();
     }
     let mut plan = Plan { calls: compiled, mentions: Mentions::default() };
     plan.keep(&all);
@@ -99,7 +100,7 @@ impl Compiler<'_> {
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
         let query = self.query(call);
-        let when = call.when.as_ref().and_then(|when| self.condition_before(when));
+        let when = call.when.as_ref().and_then(|when| self.condition_before(call, when));
         let each = call.each.as_ref().and_then(|each| self.each(each));
         // What the call reads before it is sent decides when it can start.
         for text in headers.iter().map(|(_, text)| text).chain(query.iter().map(|(_, text)| text)) {
@@ -118,7 +119,7 @@ impl Compiler<'_> {
             each.path.mentions(self.mentions);
         }
         let mut needs = self.needs(call);
-        let fail_when = self.fail_when(&call.fail_when);
+        let fail_when = self.fail_when(call);
         let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
         let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         // What its answer is judged by must be there too when it comes. Its own answer is.
@@ -130,6 +131,7 @@ impl Compiler<'_> {
         let redirects = self.redirects(call);
         let mut compiled = Call {
             name: call.name.name.clone(),
+            place: rule::place(self.source, &call.name.span),
             method: method?,
             address: address?,
             query,
@@ -149,6 +151,7 @@ impl Compiler<'_> {
             timeout,
             redirects,
             needs,
+            after: Vec::new(),
             shape: Shape::nothing(),
             meta: Meta::default(),
             graphql: matches!(call.body, Some(rule::Body::Graphql { .. })),
@@ -214,18 +217,9 @@ impl Compiler<'_> {
 
     /// A text that must be known when the rule is loaded.
     pub(super) fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
-        let template = self.template(text, position)?;
-        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
-        if fixed.is_none() {
-            self.bad(
-                Code::BadValue,
-                text,
-                format!("{what} cannot depend on a request"),
-                "known only when a request is there",
-                "use `${secrets.…}`, `${vars.…}` or plain text",
-            );
-        }
-        fixed
+        let spot = Spot::text(self.source, text);
+        let fixed = Template::compile_fixed(&spot, &text.value, position, what, self.known, self.problems);
+        fixed.map(|fixed| fixed.value)
     }
 
     fn decoder(&mut self, call: &rule::Call) -> Option<Decoder> {
@@ -258,15 +252,13 @@ impl Compiler<'_> {
     }
 
     /// A condition that is asked before there is any value of `each`.
-    fn condition_before(&mut self, text: &Text) -> Option<Expression> {
+    fn condition_before(&mut self, call: &rule::Call, text: &Text) -> Option<Condition> {
         let known = Known { each: false, ..*self.known };
-        let spot = Spot::text(self.source, text);
-        Expression::compile(&spot, &text.value, Offer::Document, &known, self.problems)
+        Condition::compile(self.source, text, Asking::When, Some(&call.name.name), &known, self.problems)
     }
 
-    fn condition(&mut self, text: &Text) -> Option<Expression> {
-        let spot = Spot::text(self.source, text);
-        Expression::compile(&spot, &text.value, Offer::Document, self.known, self.problems)
+    fn condition(&mut self, call: &rule::Call, asking: Asking, text: &Text) -> Option<Condition> {
+        Condition::compile(self.source, text, asking, Some(&call.name.name), self.known, self.problems)
     }
 
     fn method(&mut self, call: &rule::Call) -> Option<Method> {
@@ -284,15 +276,21 @@ impl Compiler<'_> {
         Method::from_bytes(text.value.as_bytes()).ok()
     }
 
-    fn fail_when(&mut self, rows: &[FailWhen]) -> Vec<Row> {
+    fn fail_when(&mut self, call: &rule::Call) -> Vec<Row> {
         let mut compiled = Vec::new();
-        for row in rows {
-            let when = self.condition(&row.when);
+        for row in &call.fail_when {
+            let when = self.condition(call, Asking::FailWhen, &row.when);
             let denial = rule::denial(self.source, &row.error, self.problems);
             if let (Some(when), Some(denial)) = (when, denial) {
-                when.mentions(self.mentions);
+                let mut reads = Mentions::default();
+                when.mentions(&mut reads);
+                let of_call = |(root, members): &(Root, Vec<String>)| {
+                    *root == Root::Meta && members.first().is_none_or(|name| *name == call.name.name)
+                };
+                let reads_meta = reads.paths.iter().any(of_call);
+                self.mentions.extend(&reads);
                 let reason = row.reason.as_ref().map_or(denial.reason(), |reason| &reason.value).to_owned();
-                compiled.push(Row { when, denial, reason });
+                compiled.push(Row { when, denial, reason, reads_meta });
             }
         }
         compiled

@@ -18,7 +18,8 @@ use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
     identity::Identity,
-    value::{Expression, Mentions, Template},
+    problem::Place,
+    value::{Condition, Mentions, Template},
 };
 
 /// All calls of a rule, ready to run.
@@ -31,6 +32,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) name: String,
+    /// Where the rule names it, for traces.
+    pub(super) place: Place,
     pub(super) method: Method,
     pub(super) address: Address,
     /// Parameters that only a request knows, their names encoded.
@@ -50,13 +53,15 @@ pub(super) struct Call {
     pub(super) carries_token: bool,
     pub(super) decoder: Decoder,
     pub(super) optional: bool,
-    pub(super) when: Option<Expression>,
+    pub(super) when: Option<Condition>,
     pub(super) expect: Vec<u16>,
     pub(super) fail_when: Vec<Row>,
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Redirects,
     /// The calls whose answers it reads.
     pub(super) needs: Vec<usize>,
+    /// The same by their names, for traces.
+    pub(super) after: Vec<String>,
     /// What is read of its answer.
     pub(super) shape: Shape,
     /// What is read of its answer besides the body.
@@ -105,9 +110,11 @@ pub(super) enum TokenPlan {
 /// One row of `fail_when`.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) when: Expression,
+    pub(super) when: Condition,
     pub(super) denial: Denial,
     pub(super) reason: String,
+    /// It looks at `meta` of its own call, so that it can judge an answer of any status.
+    pub(super) reads_meta: bool,
 }
 
 impl Plan {
@@ -141,6 +148,11 @@ impl Plan {
     /// The token endpoint of each call that has one.
     pub fn token_endpoints(&self) -> impl Iterator<Item = Option<&Url>> {
         self.calls.iter().map(|call| call.own_token.as_ref().map(OwnToken::endpoint))
+    }
+
+    /// The key set that the answer of each call is verified with.
+    pub fn key_sets(&self) -> impl Iterator<Item = Option<&Url>> {
+        self.calls.iter().map(|call| call.decoder.key_set())
     }
 
     /// What is read of the answer of each call.

@@ -15,18 +15,17 @@ use url::{Url, form_urlencoded};
 use crate::core::{
     calls::{
         Round,
-        compile::{Compiler, USER_AGENT, unfit},
+        compile::{Compiler, USER_AGENT},
         retry::retry_after,
     },
     host::Host,
     identity::Identity,
     message::{Answer, FetchError, Outgoing, Secret},
-    problem::Code,
     rule::{ClientCredentials, Style, Text},
     store::{Entry, Key, Stored},
     token::{client_credentials, credentials},
-    trace::Step,
-    value::Position,
+    trace::Stage,
+    value::{Position, Spot, endpoint},
 };
 
 /// How long a token is used whose endpoint does not say it.
@@ -118,20 +117,10 @@ impl Compiler<'_> {
     }
 
     fn token_url(&mut self, text: &Text) -> Option<Url> {
-        let whole = self.fixed(text, Position::Url, "`auth.client_credentials.token_url`")?;
+        let spot = Spot::text(self.source, text);
+        let what = "`auth.client_credentials.token_url`";
         let help = "write `https://host/path`, as the provider's documentation has it";
-        let url = match Url::parse(&whole) {
-            Ok(url) => url,
-            Err(error) => {
-                self.bad(Code::BadUrl, text, "not a URL", &error.to_string(), help);
-                return None;
-            }
-        };
-        if let Some((range, message, label, help)) = unfit(&url, &text.value) {
-            self.bad_part(Code::BadUrl, text, range, message, label, help);
-            return None;
-        }
-        Some(url)
+        endpoint(&spot, &text.value, what, help, self.known, self.problems)
     }
 }
 
@@ -152,13 +141,22 @@ impl OwnToken {
     }
 
     /// The token that is kept, or a new one.
-    pub(in crate::core::calls) async fn get<H: Host>(&self, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
-        round.host.shared(&self.key, self.fetch(round)).await
+    pub(in crate::core::calls) async fn get<H: Host>(
+        &self,
+        call: &str,
+        round: &Round<'_, H>,
+    ) -> Result<Entry, TokenFault> {
+        let entry = round.host.shared(&self.key, self.fetch(call, round)).await?;
+        if let (Some(trace), Stored::AccessToken(token)) = (round.trace, &entry.value) {
+            trace.hide("our own token", token.expose());
+        }
+        Ok(entry)
     }
 
     /// Another token than the one that was refused; `None` if that one was exchanged of late, and is the new one.
     pub(in crate::core::calls) async fn exchange<H: Host>(
         &self,
+        call: &str,
         round: &Round<'_, H>,
         refused: &Entry,
     ) -> Result<Option<Entry>, TokenFault> {
@@ -167,15 +165,16 @@ impl OwnToken {
             Ok::<_, Infallible>(Entry { value: Stored::Done, lifetime: PATIENCE })
         };
         let Ok(_) = round.host.shared(&self.exchanged, once).await;
-        let entry = self.get(round).await?;
+        let entry = self.get(call, round).await?;
         Ok((entry.value != refused.value).then_some(entry))
     }
 
-    async fn fetch<H: Host>(&self, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
+    async fn fetch<H: Host>(&self, call: &str, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
         let answer = round.host.fetch(self.request.clone()).await.map_err(TokenFault::Fetch)?;
         let entry = read(&answer)?;
         if let Some(trace) = round.trace {
-            trace.add(Step::Note(format!("a token of our own was fetched, for {} s", entry.lifetime.as_secs())));
+            let words = format!("a token of our own was fetched, for {} s", entry.lifetime.as_secs());
+            trace.note(Stage::Call(call.to_owned()), words);
         }
         Ok(entry)
     }
