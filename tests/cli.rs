@@ -133,6 +133,11 @@ impl Server {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name: `-TERM`.
     pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);

@@ -520,3 +520,32 @@ fn header(asked: &mut Asked, name: &str, value: Option<&str>) {
         None => _ = asked.headers.remove(name),
     }
 }
+
+/// The rule for GitHub, written wrong, asks in vain: the check is not blind.
+#[test]
+fn a_rule_that_asks_otherwise_gets_nothing() {
+    let github = documents().into_iter().find(|provider| provider.rule == "github").expect("it is documented");
+    let shipped = entry(&github);
+    let cases = std::fs::read_to_string(shelf::folder().join("github.test.toml")).expect("it has cases");
+    let call = "[call.user]\n";
+    for (from, to, reason) in [
+        ("/user\"\nheaders", "/users\"\nheaders", "another address"),
+        ("application/vnd.github+json", "application/json", "`accept` is application/json"),
+        ("https://api.github.com\"", "http://api.github.com\"", "without TLS"),
+        (call, "[call.user]\nmethod = \"POST\"\n", "another method"),
+        (call, "[call.user]\ntoken = \"bare\"\n", "the token is not where it should be"),
+        (call, "[call.user]\ntoken = { query = \"access_token\" }\n", "the token is not where it should be"),
+        (call, "[call.user]\nquery = { debug = 1 }\n", "query: `debug` is not documented"),
+        (call, "[call.user]\nquery = { t = \"${token}\" }\n", "the token stands elsewhere too"),
+        (call, "[call.user]\njson = { a = 1 }\nmethod = \"GET\"\n", "the body is called Some(\"application/json\")"),
+    ] {
+        let text = shipped.source.text.replacen(from, to, 1);
+        assert_ne!(text, shipped.source.text, "{from} is in the rule");
+        let wrong = shelf::parse("github", text, &cases);
+        let bench = Bench::new(std::slice::from_ref(&wrong), std::slice::from_ref(&github));
+        let (found, served) = bench.login(&wrong, &github);
+        assert!(served.iter().all(|(number, _)| *number == 1), "{to}: the user was served");
+        assert!(found.iter().any(|found| found.contains(reason)), "{to}: {found:?}");
+        assert!(found.iter().any(|found| found.starts_with("502 ")), "{to}: no login came of it: {found:?}");
+    }
+}
