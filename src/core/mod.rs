@@ -52,7 +52,7 @@ mod outline;
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
-    compile::{CompiledRule, Compiler},
+    compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
