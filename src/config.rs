@@ -3,6 +3,8 @@
 //! Every value keeps the layer that it came from, so that `claimsmith config` can
 //! tell. Settings hold no secrets: rules name those by reference.
 
+mod words;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
@@ -20,6 +22,7 @@ use figment::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
+pub use self::words::SETTINGS;
 use crate::core::problem::did_you_mean;
 
 /// The file that is read when none is named.

@@ -64,7 +64,13 @@ fn a_case_that_holds_passes_in_silence() {
     let as_json = CLAIMS.replace("{ sub = ", "'{\"sub\": ").replace("name =", "\"name\":").replace(" }", "}'");
     let ran = test(&case(&as_json, MORE), &["--trace"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("acme.test.toml:2)\n      call user: 200"), "{}", ran.out);
+    assert!(
+        ran.out.contains(
+            "acme.test.toml:2)\n      receive: the token came in the header Authorization\n      call user: 200"
+        ),
+        "{}",
+        ran.out
+    );
     assert!(!ran.out.contains("k3y") && !ran.out.contains("t0ken"), "a trace has no credentials: {}", ran.out);
 }
 
@@ -79,7 +85,7 @@ fn a_difference_is_told_claim_by_claim() {
         "    - sub = \"18446744073709551617\"\n    + sub = \"18446744073709551616\"\n",
         "    - email = \"ada@example.com\"  (missing)\n",
         "    + name = \"Ada Example\"  (not expected)\n",
-        "      claim sub = \"18446744073709551616\"  (from $.user.id)",
+        "      map: sub = \"18446744073709551616\"  (from $.user.id, number to string)",
         "1 rule: 0 cases passed, 1 failed",
     ] {
         assert!(ran.out.contains(line), "{line} in {}", ran.out);
@@ -255,10 +261,10 @@ fn the_steps_end_with_the_one_that_failed() {
     let ran = run(claimsmith(&["test", rules.path().to_str().expect("paths of tests are UTF-8")]));
     let (_, after) = ran.out.split_once("    - name = \"ada\"\n").unwrap_or_else(|| panic!("{}", ran.out));
     assert!(
-        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      call user: 200"),
+        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      receive: "),
         "{after}"
     );
-    assert!(after.contains("claim name = ") && !after.contains("claim locale"), "{after}");
+    assert!(after.contains("map: name = ") && !after.contains("map: locale"), "{after}");
 }
 
 #[test]

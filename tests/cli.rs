@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::support::{Reply, Upstream, block_on, client, send};
@@ -278,7 +278,7 @@ mod check {
         let ran = run(claimsmith(&["check", "--format", "json", text(good.path())]));
         let told: Value = serde_json::from_str(&ran.out).expect("standard output is JSON");
         assert_eq!(ran.code, Some(0));
-        assert_eq!(told, serde_json::json!({ "rules": 1, "errors": 0, "warnings": 0, "advice": 0, "problems": [] }));
+        assert_eq!(told, json!({ "rules": 1, "errors": 0, "warnings": 0, "advice": 0, "problems": [] }));
     }
 
     /// A sound rule with a warning of the security level, and advice.
@@ -430,7 +430,8 @@ phone = "$.user.phone"
         let mut command = world.command(&[text(&world.folder.path().join("acme.toml"))]);
         command.env("CLAIMSMITH_TOKEN", TOKEN);
         let ran = run(command);
-        assert_eq!((ran.code, &*ran.out, &*ran.err), (Some(0), "{\"sub\":\"1\"}\n", ""));
+        assert_eq!((ran.code, &*ran.out), (Some(0), "{\"sub\":\"1\"}\n"));
+        assert_eq!(ran.err, "sub  \"1\"  string  $.user.id, number to string (line 6)\n");
         let seen = world.upstream.seen();
         assert_eq!(seen.len(), 2);
         assert!(seen.iter().all(|seen| seen.header("authorization") == format!("Bearer {TOKEN}")));
@@ -451,9 +452,13 @@ phone = "$.user.phone"
             "    authorization: Basic [secret]",
             "call last: ",
             "    GET https://api.example/last/9007199254740993",
-            "claim sub = \"9007199254740993\"  (from $.user.id)",
-            "claim email = \"a@b.example\"  (from $.user.email)",
-            "claim phone is absent",
+            "* user ",
+            "  emails ",
+            "* last ",
+            "  * the longest way: user → last",
+            "sub    \"9007199254740993\"  string  $.user.id, number to string (line ",
+            "email  \"a@b.example\"       string  $.user.email, alternative 2 of 2 (line ",
+            "phone  –                           absent: $.user.phone gives nothing (line ",
         ] {
             assert!(ran.err.contains(part), "{part:?} in\n{}", ran.err);
         }
@@ -468,17 +473,33 @@ phone = "$.user.phone"
     fn a_failure_is_explained_without_a_credential() {
         for (status, body) in [(401, "{}"), (403, "{}"), (500, "oh"), (200, "<html>"), (200, "[1")] {
             let world = world(RULE, move |_| Reply::new(status, body));
-            for trace in [&["acme", "--trace"][..], &["acme"]] {
+            for trace in [&["acme", "--trace"][..], &["acme"], &["acme", "--json"]] {
                 let ran = run_with(world.command(trace), TOKEN);
                 assert_eq!(ran.code, Some(1), "{status}: {} {}", ran.out, ran.err);
-                assert!(ran.out.starts_with("{\"error\":"), "{}", ran.out);
-                assert!(ran.err.lines().last().is_some_and(|line| !line.is_empty()), "{}", ran.err);
+                if trace.contains(&"--json") {
+                    let failed = &serde_json::from_str::<Value>(&ran.out).expect("it is JSON")["failed"];
+                    let step = if status == 200 { "decode" } else { "call" };
+                    assert_eq!((&failed["step"], &failed["call"]), (&step.into(), &"user".into()), "{failed}");
+                    assert!(failed["remedy"].is_string() && failed["row"].is_string(), "{failed}");
+                } else {
+                    assert!(ran.out.starts_with("{\"error\":"), "{}", ran.out);
+                    for part in ["  step    ", "  answer  ", "  do      "] {
+                        assert!(ran.err.lines().any(|line| line.starts_with(part)), "{part} in {}", ran.err);
+                    }
+                }
                 unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
             }
         }
         let world = world(GOOD, |_| Reply::new(401, "{}"));
         let ran = run_with(world.command(&["acme"]), TOKEN);
-        assert!(ran.out.contains("invalid_token") && ran.err.starts_with("401"), "{} {}", ran.out, ran.err);
+        assert!(ran.out.contains("invalid_token"), "{}", ran.out);
+        assert_eq!(
+            ran.err,
+            "401 Unauthorized: call user: the upstream refused the caller's token (401)\n  \
+             step    call user\n  \
+             answer  401 invalid_token: the provider answers 401, or 403, to the caller's token\n  \
+             do      get a fresh token of this provider; if it is fresh, check how [call.user] sends it: `token = …`\n"
+        );
     }
 
     #[test]
@@ -512,9 +533,56 @@ phone = "$.user.phone"
         let settings =
             format!("deadline = \"50ms\"\n[upstream.reroute]\n\"https://api.example\" = \"{}\"\n", upstream.origin);
         let world = World { folder: folder(&[("acme.toml", GOOD), ("settings/claimsmith.toml", &settings)]), upstream };
-        let ran = run_with(world.command(&["acme"]), TOKEN);
-        assert_eq!((ran.code, &*ran.out), (Some(1), ""));
-        assert!(ran.err.contains("deadline"), "{}", ran.err);
+        let ran = run_with(world.command(&["acme", "--trace"]), TOKEN);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.out.starts_with("{\"error\":\"server_error\""), "{}", ran.out);
+        for part in ["call user: no answer yet", "504 Gateway Timeout: ", "  step    call user\n"] {
+            assert!(ran.err.contains(part), "{part} in {}", ran.err);
+        }
+    }
+
+    #[test]
+    fn one_document_has_it_all_and_no_credential() {
+        let world = world(RULE, provider);
+        let ran = run_with(world.command(&["acme", "--json"]), TOKEN);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let told: Value = serde_json::from_str(&ran.out).expect("it is one JSON document");
+        assert_eq!(told["rule"], "acme");
+        assert_eq!((&told["status"], &told["failed"]), (&200.into(), &Value::Null));
+        assert_eq!(told["answer"], json!({ "sub": "9007199254740993", "email": "a@b.example" }));
+        assert_eq!(told["longest_way"], json!(["user", "last"]));
+        let claim = |name: &str| {
+            let claims = told["claims"].as_array().expect("a list");
+            claims.iter().find(|claim| claim["name"] == name).expect("it is told").clone()
+        };
+        let sub = claim("sub");
+        assert_eq!((&sub["value"], &sub["type"]), (&"9007199254740993".into(), &"string".into()));
+        assert_eq!(sub["from"]["conversion"], "number to string");
+        assert_eq!((&sub["from"]["text"], &sub["from"]["reads"]), (&"$.user.id".into(), &json!(["user"])));
+        let line = 1 + RULE[..RULE.find("\"$.user.id\"").expect("it is there")].matches('\n').count();
+        assert_eq!(sub["from"]["place"]["line"], line);
+        assert_eq!(claim("email")["from"]["alternative"], json!({ "taken": 2, "of": 2 }));
+        assert_eq!((&claim("phone")["value"], &claim("phone")["from"]["way"]), (&Value::Null, &"absent".into()));
+        let steps: Vec<_> = told["steps"].as_array().expect("a list").iter().map(|step| &step["step"]).collect();
+        for step in ["receive", "call", "decode", "map", "respond"] {
+            assert!(steps.contains(&&step.into()), "{step} in {steps:?}");
+        }
+        unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
+    }
+
+    #[test]
+    fn what_the_provider_repeats_of_a_credential_is_not_shown() {
+        let echo = format!("{{\"id\":1,\"email\":\"{TOKEN} {SECRET}\"}}");
+        let world = world(RULE, move |target| match target.starts_with("/me") {
+            true => Reply::json(&echo),
+            false => Reply::json("[]"),
+        });
+        for arguments in [&["acme"][..], &["acme", "--trace"], &["acme", "--json"]] {
+            let ran = run_with(world.command(arguments), TOKEN);
+            assert_eq!(ran.code, Some(0), "{}", ran.err);
+            assert!(ran.out.contains("[token] [secrets.key]"), "{}", ran.out);
+            unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
+        }
     }
 
     #[track_caller]

@@ -573,9 +573,12 @@ fn traced(rule: &str, upstream: &Upstream, token: &str) -> Vec<String> {
     let rule = loaded.routes.find("/acme").expect("the rule is sound");
     crate::support::block_on(evaluate(rule, &request, "id", Reception::default(), &host, Some(&trace)));
     let words = |step| match step {
-        Step::Call { name, request, result, .. } => Some(format!("{name}: {result}: {}", request.join(" | "))),
-        Step::Claim { name, from, .. } => Some(format!("claim {name} from {from}")),
-        Step::Note(words) => Some(words),
+        Step::Call(call) => {
+            let which = if call.which.is_empty() { String::new() } else { format!("{}: ", call.which) };
+            Some(format!("{}: {which}{}: {}", call.name, call.words(), call.request.join(" | ")))
+        }
+        Step::Claim(claim) => Some(format!("claim {} from {}", claim.name, claim.from.words())),
+        Step::Note { stage, words } => Some(format!("{stage}: {words}")),
         _ => None,
     };
     trace.steps().into_iter().filter_map(words).filter(|words| !words.starts_with("user: ")).collect()

@@ -21,10 +21,14 @@ mod capabilities;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What of a rule no case comes past.
+mod coverage;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.
 mod decode;
+// What an edit of a rule changes.
+mod diff;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.
@@ -41,13 +45,16 @@ mod functions;
 mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
-// What is said of a wrong rule: pairs of a rule and its problems.
+// The calls of a rule, drawn.
 mod plan;
+// What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
 // Rules, secrets and settings that change while the program serves.
@@ -56,9 +63,15 @@ mod reload;
 mod restart;
 // The rules that are shipped, and their cases.
 mod rules;
+// What editors are told of rules.
+mod schema;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
 mod tokens;
+// What people who look on are told of an evaluation.
+mod traces;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -106,7 +106,7 @@ fn fifty_edits_good_and_bad_fail_no_request() {
     assert!(done > 100, "only {done} requests were made");
     server.signal("-TERM");
     let ran = server.end();
-    for part in ["CS1002", "CS2001", "rules/acme.toml:", "\"rule\":\"acme\""] {
+    for part in ["CS1001", "CS1002", "CS2002", "CS6002", "rules/acme.toml:", "\"rule\":\"acme\""] {
         assert!(ran.err.contains(part), "{part} is told in {}", ran.err);
     }
 }

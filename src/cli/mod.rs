@@ -6,24 +6,37 @@
 mod check;
 mod config;
 mod demo;
+mod diff;
 mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
 mod health;
+#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
+mod new;
 mod output;
 mod plan;
+mod schema;
 mod serve;
 mod test;
 mod try_once;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Flags, Format, Level, LogFlags, Settings},
-    gateway::flush_log,
+    core::{
+        CompiledRule, Compiler,
+        problem::{Problem, Source},
+    },
+    gateway::{Secrets, Store, Upstream, flush_log, source},
 };
 
 /// Done.
@@ -53,16 +66,22 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Write a rule and its first cases from what a provider answers.
+    New(new::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
     Plan(plan::Arguments),
+    /// Compare two versions of rules by their cases: what an edit changes, claim by claim.
+    Diff(diff::Arguments),
     /// List the functions that a rule may call, or show one with its example.
     Functions(functions::Arguments),
     /// Show an awkward provider and what a rule makes of it; needs nothing.
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
+    Schema(schema::Arguments),
     /// Print the effective settings, and where each comes from.
     Config(Common),
 }
@@ -130,11 +149,14 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Config(common) => config::run(&common),
     };
     flush_log();
@@ -157,6 +179,29 @@ fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
     } else {
         settings.rules.join(format!("{rule}.toml"))
     }
+}
+
+/// A rule that was read and compiled.
+struct Compiled {
+    source: Arc<Source>,
+    /// None if it is refused.
+    rule: Option<CompiledRule>,
+    problems: Vec<Problem>,
+}
+
+/// Compiles a rule that is not going to run here: its secrets need not be there.
+fn compile_offline(path: &Path, name: &str, settings: &Settings) -> Result<Compiled, String> {
+    let source = source(path)?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
+    let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
+    Ok(Compiled { source, rule, problems: problems.sorted() })
+}
+
+/// The name of a rule, by its file.
+fn rule_name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A runtime for a command that waits for a few things at once.

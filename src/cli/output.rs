@@ -34,6 +34,11 @@ pub(super) fn show_problems(problems: &[Problem]) {
     }
 }
 
+/// Columns of the terminal on standard error; 100 if it is none.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(100, |(terminal_size::Width(width), _)| width.into())
+}
+
 /// So many of something.
 pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
@@ -41,20 +46,31 @@ pub(super) fn count(number: usize, word: &str) -> String {
 
 /// A step of an evaluation, in words.
 pub(super) fn step(step: &Step) -> String {
+    let stage = step.stage();
     match step {
-        Step::Call { name, request, result, time } => {
-            let time = time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
-            let lines = request.iter().map(|line| format!("\n    {line}")).collect::<String>();
-            format!("call {name}: {result}{time}{lines}")
+        Step::Call(call) => {
+            let which = if call.which.is_empty() { String::new() } else { format!("{}: ", call.which) };
+            let time =
+                call.time.map(|(from, to)| format!("  [{} to {} ms]", millis(from), millis(to))).unwrap_or_default();
+            let lines = call.request.iter().map(|line| format!("\n    {line}")).collect::<String>();
+            format!("{stage}: {which}{}{time}{lines}", call.words())
         }
-        Step::Claim { name, value, from } => match value {
-            Some(value) => format!("claim {name} = {value}  (from {from})"),
-            None => format!("claim {name} is absent"),
+        Step::Claim(claim) => match &claim.value {
+            Some(value) => format!("{stage}: {} = {value}  (from {})", claim.name, claim.from.words()),
+            None => format!("{stage}: {}: {}", claim.name, claim.from.words()),
         },
+        Step::Condition(condition) => format!("{stage}: {}", condition.words()),
         Step::Judgement { receiver, claim, standing, words } => {
-            format!("receiver {receiver}: {standing:<4} {claim}: {words}")
+            format!("{stage} {receiver}: {standing:<4} {claim}: {words}")
         }
-        Step::Note(words) => words.clone(),
+        Step::Respond { status, bytes } => format!("{stage}: {status}, {bytes} bytes"),
+        Step::Failed { words, .. } => format!("{stage}: failed: {words}"),
+        Step::Receive { words, .. }
+        | Step::Decode { words, .. }
+        | Step::Script { words }
+        | Step::Note { words, .. } => {
+            format!("{stage}: {words}")
+        }
     }
 }
 

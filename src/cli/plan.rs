@@ -7,12 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, DONE, WRONG, output, rule_file};
-use crate::{
-    config,
-    core::{Compiler, Outline},
-    gateway::{Secrets, Store, Upstream, source},
-};
+use super::{Common, DONE, WRONG, compile_offline, output, rule_file, rule_name};
+use crate::{config, core::Outline};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -47,13 +43,9 @@ struct Plan {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut settings = config::load(&arguments.common.flags())?.settings;
     let path = rule_file(&arguments.rule, &mut settings);
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    // Secrets are named, never shown, so they need not be there.
-    let host = Upstream::new(&settings, Secrets::Placeholders, Store::new())?;
-    let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
-    let (rule, problems) = Compiler::new::<Upstream>().compile(&name, &source(&path)?, &vars, &host);
-    output::show_problems(&problems.sorted());
-    let Some(rule) = rule else { return Ok(WRONG) };
+    let compiled = compile_offline(&path, &rule_name(&path), &settings)?;
+    output::show_problems(&compiled.problems);
+    let Some(rule) = compiled.rule else { return Ok(WRONG) };
     let deadline = rule.deadline(settings.deadline.0);
     let plan = Plan { rule: rule.name().to_owned(), outline: rule.outline(), deadline };
     output::say(&match arguments.format {

@@ -1,15 +1,19 @@
 //! `claimsmith try`: one rule, one request, every step on view.
 
+mod report;
+mod waterfall;
+
 use std::io::{self, IsTerminal, Read};
 
 use bytes::Bytes;
 use clap::Args;
 use http::header;
 
+use self::report::Report;
 use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
     config::{self, Settings},
-    core::{CompiledRule, Compiler, Reception, Request, Step, Trace, evaluate},
+    core::{CompiledRule, Compiler, Failure, Reception, Request, Trace, evaluate, refuse},
     gateway::{Secrets, Store, Upstream, source},
 };
 
@@ -17,9 +21,12 @@ use crate::{
 pub(super) struct Arguments {
     /// The name of a rule in the rules folder, or a rule file.
     rule: String,
-    /// Show each call, each claim and where it came from, on standard error.
+    /// Show each step, and the calls over time, on standard error.
     #[arg(long)]
     trace: bool,
+    /// Print one JSON document with the answer, the claims and all steps, for tickets.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -30,28 +37,36 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
     let request = request(rule.name())?;
-    // What the receiver makes of the claims is shown in any case.
-    let trace = (arguments.trace || rule.contract().is_some()).then(Trace::default);
+    let trace = Trace::default();
     let runtime = runtime()?;
-    let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, trace.as_ref());
-    let outcome =
-        runtime.block_on(async { tokio::time::timeout(rule.deadline(settings.deadline.0), evaluation).await });
-    if let Some(trace) = &trace {
-        let shown = |step: &&Step| arguments.trace || matches!(step, Step::Judgement { .. });
-        trace.steps().iter().filter(shown).for_each(|step| output::remark(&output::step(step)));
+    let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, Some(&trace));
+    let limited = async { tokio::time::timeout(rule.deadline(settings.deadline.0), evaluation).await };
+    let outcome = runtime.block_on(limited).unwrap_or_else(|_| refuse(Some(&rule), Failure::Deadline, "try"));
+    let body = trace.cleaned(&String::from_utf8_lossy(outcome.response.body()));
+    let report = Report { rule: &rule, outcome: &outcome, steps: &trace.steps(), body };
+    tell(&report, arguments);
+    Ok(if outcome.failure.is_none() { DONE } else { WRONG })
+}
+
+/// The answer goes to standard output, what is said of it to standard error.
+fn tell(report: &Report<'_>, arguments: &Arguments) {
+    if arguments.json {
+        return output::say(&format!("{:#}", report.json()));
     }
-    let Ok(outcome) = outcome else {
-        output::complain("the deadline was spent before the answer was there");
-        return Ok(WRONG);
-    };
-    if let Some(failure) = &outcome.failure {
-        output::remark(&format!("{}: {}", outcome.response.status(), failure.words()));
+    let mut parts = Vec::new();
+    if arguments.trace {
+        parts.push(report.steps(output::width()));
     }
-    output::say(&String::from_utf8_lossy(outcome.response.body()));
-    Ok(match outcome.failure {
-        None => DONE,
-        Some(_) => WRONG,
-    })
+    parts.push(report.claims());
+    parts.push(report.failure());
+    parts.retain(|lines| !lines.is_empty());
+    for (number, lines) in parts.iter().enumerate() {
+        if number > 0 {
+            output::remark("");
+        }
+        lines.iter().for_each(|line| output::remark(line));
+    }
+    output::say(&report.body);
 }
 
 /// The rule; its problems are shown, and `None` is given, if it is refused.

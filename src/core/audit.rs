@@ -188,7 +188,7 @@ fn says_true(written: &Written) -> Option<&Options> {
         Written::Options(options) => match &options.selection {
             Selection::Constant(value) if value == true || value == "true" => Some(options),
             Selection::Path(inner) => says_true(inner),
-            _ if options.default.as_ref().is_some_and(|value| value == true) => Some(options),
+            _ if options.default.as_ref().is_some_and(|(value, _)| value == true) => Some(options),
             _ => None,
         },
         Written::Chain(items) => items.iter().find_map(says_true),

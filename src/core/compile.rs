@@ -16,6 +16,7 @@ use super::{
     require,
     rule::{self, Key, Rule, is_rule_name},
     script, token,
+    trace::Point,
     value::{Engine, Known},
 };
 
@@ -35,12 +36,24 @@ pub struct CompiledRule {
     pub(super) script: Option<script::Plan>,
     pub(super) receiver: Option<receiver::Plan>,
     untried: Option<Problem>,
+    /// What nobody who looks on may see.
+    pub(super) secrets: BTreeMap<String, Secret>,
 }
 
 impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What coverage asks of the cases of the rule, in the order of the file.
+    pub fn points(&self) -> Vec<Point> {
+        let script = self.script.iter().flat_map(script::Plan::points);
+        let mut points: Vec<_> =
+            self.calls.points().chain(self.require.points()).chain(self.claims.points()).chain(script).collect();
+        // A script in a file of its own comes last.
+        points.sort_by_key(|point| (point.place.source.name.ends_with(".rhai"), point.place.span.start));
+        points
     }
 
     /// The claim that identifies the user.
@@ -74,6 +87,11 @@ impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
         Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
+    }
+
+    /// The same, for coverage: the scripts of its rules tell which of their statements run.
+    pub fn watching<H: Host>() -> Self {
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.
@@ -157,6 +175,7 @@ impl Compiler {
             script,
             receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
             untried: audit::untried(rule),
+            secrets,
         })
     }
 }

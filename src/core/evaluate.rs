@@ -1,5 +1,7 @@
 //! The flow of one request.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -62,10 +64,19 @@ pub async fn evaluate<H: Host>(
     trace: Option<&Trace>,
 ) -> Outcome {
     let mut calls = Summary::default();
-    match steps(rule, request, reception, host, trace, &mut calls).await {
-        Ok(response) => Outcome { response, failure: None, calls },
-        Err(failure) => Outcome { calls, ..refuse(Some(rule), failure, request_id) },
+    if let Some(trace) = trace {
+        rule.secrets.iter().for_each(|(name, secret)| trace.hide(&format!("secrets.{name}"), secret.expose()));
     }
+    let outcome = match steps(rule, request, reception, host, trace, &mut calls).await {
+        Ok(response) => Outcome { response, failure: None, calls },
+        Err(failure) => {
+            tell(trace, || Step::Failed { stage: failure.stage(), words: failure.words() });
+            Outcome { calls, ..refuse(Some(rule), failure, request_id) }
+        }
+    };
+    let (status, bytes) = (outcome.response.status().as_u16(), outcome.response.body().len());
+    tell(trace, || Step::Respond { status, bytes });
+    outcome
 }
 
 async fn steps<H: Host>(
@@ -76,22 +87,27 @@ async fn steps<H: Host>(
     trace: Option<&Trace>,
     calls: &mut Summary,
 ) -> Result<Response, Failure> {
+    let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     let token = Token::receive(request, reception.query_token)?;
     let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, describe(rule, request));
     let mut memory = Memory::default();
+    if let Some(trace) = trace {
+        trace.hide("token", token.value());
+    }
     if let Some(check) = &rule.token {
         facts.verified(check.run(&token, host).await?);
-        note(trace, || "token: it is what the rule asks for".into());
     }
-    let began = if trace.is_some() { H::clock() } else { std::time::Duration::ZERO };
+    tell(trace, || received(rule, &token, H::clock().saturating_sub(began)));
     let round = calls::Round { token: &token, host, trace, began };
     calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
     rule.require.run(&facts, &mut memory, trace)?;
     let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
     if let Some(script) = &rule.script {
+        script.watch(&facts, &mut memory, &claims, trace);
         let changed = script.run(&facts, &mut memory, &claims)?;
-        claims = rule.claims.reread(&claims, changed)?;
-        note(trace, || format!("script: {} claims afterwards", claims.len()));
+        let after = rule.claims.reread(&claims, changed)?;
+        script.tell(trace, &claims, &after);
+        claims = after;
     }
     rule.claims.identify(&claims)?;
     let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
@@ -101,10 +117,16 @@ async fn steps<H: Host>(
     Ok(response)
 }
 
-fn note(trace: Option<&Trace>, words: impl FnOnce() -> String) {
+fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {
     if let Some(trace) = trace {
-        trace.add(Step::Note(words()));
+        trace.add(step());
     }
+}
+
+fn received(rule: &CompiledRule, token: &Token, took: Duration) -> Step {
+    let verified = if rule.token.is_some() { ", and is what the rule asks for" } else { "" };
+    let words = format!("{}{verified}", token.words());
+    Step::Receive { words, time: rule.token.is_some().then_some((Duration::ZERO, took)) }
 }
 
 /// `request` in the document, if the rule reads it.

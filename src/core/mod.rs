@@ -28,7 +28,7 @@ mod message;
 pub mod problem;
 mod secret;
 pub mod store;
-mod trace;
+pub mod trace;
 
 // Verified tokens, for the steps that want them.
 mod keyring;
@@ -37,8 +37,9 @@ mod keyring;
 mod rule;
 mod value;
 
-// How a rule looks.
+// How a rule looks, and what editors are told of it.
 mod format;
+mod schema;
 
 // The whole.
 mod audit;
@@ -49,19 +50,25 @@ mod evaluate;
 mod case;
 mod outline;
 
+// A rule from recorded answers.
+mod propose;
+
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
+    claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
     outline::{LongestPath, Outline, Reader},
+    propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name},
-    trace::{Step, Trace},
+    rule::{MAX_SOURCE, is_rule_name, words},
+    schema::{meanings, schema},
+    trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function},
 };

@@ -5,8 +5,8 @@ use super::{
     facts::Facts,
     problem::Problems,
     rule::{self, Rule},
-    trace::{Step, Trace},
-    value::{self, Expression, Known, Memory, Mentions, Offer, Spot},
+    trace::{Asking, Point, Trace},
+    value::{self, Condition, Known, Memory, Mentions},
 };
 
 /// All guards of a rule, in order.
@@ -17,7 +17,7 @@ pub struct Plan {
 
 #[derive(Debug)]
 struct Guard {
-    that: Expression,
+    that: Condition,
     denial: Denial,
     reason: String,
 }
@@ -35,8 +35,7 @@ pub enum Failure {
 pub fn compile(rule: &Rule, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
     let mut guards = Vec::new();
     for guard in &rule.require {
-        let spot = Spot::text(&rule.source, &guard.that);
-        let that = Expression::compile(&spot, &guard.that.value, Offer::Document, known, problems);
+        let that = Condition::compile(&rule.source, &guard.that, Asking::Require, None, known, problems);
         let denial = rule::denial(&rule.source, &guard.error, problems);
         if let (Some(that), Some(denial)) = (that, denial) {
             let reason = guard.reason.as_ref().map_or(denial.reason(), |reason| &reason.value).to_owned();
@@ -54,6 +53,11 @@ impl Plan {
         mentions
     }
 
+    /// What coverage asks of the guards: that each refuses.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        self.guards.iter().flat_map(|guard| guard.that.points())
+    }
+
     /// What each guard reads, with its expression.
     pub fn readers(&self) -> impl Iterator<Item = (&str, Mentions)> {
         self.guards.iter().map(|guard| {
@@ -69,12 +73,7 @@ impl Plan {
     /// The first that does not hold.
     pub fn run(&self, facts: &Facts<'_>, memory: &mut Memory, trace: Option<&Trace>) -> Result<(), Failure> {
         for guard in &self.guards {
-            let holds = guard.that.holds(facts, memory).map_err(Failure::Value)?;
-            if let Some(trace) = trace {
-                let verdict = if holds { "holds" } else { "does not hold" };
-                trace.add(Step::Note(format!("require `{}` {verdict}", guard.that.text())));
-            }
-            if !holds {
+            if !guard.that.holds(facts, memory, trace).map_err(Failure::Value)? {
                 return Err(Failure::Denied(guard.denial, guard.reason.clone()));
             }
         }

@@ -1,5 +1,7 @@
 //! Claims or a failure become the answer. The only place that knows what a client sees.
 
+mod advice;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, Serializer};
@@ -13,6 +15,7 @@ use super::{
     receiver::{self, Errors},
     require, script,
     token::{self, Unverified},
+    trace::Stage,
 };
 
 /// Everything that can end a request without claims.
@@ -136,6 +139,29 @@ impl Failure {
     /// The error code of the answer; none if the caller sent no token (RFC 6750, section 3.1).
     pub fn error(&self) -> Option<&'static str> {
         Some(self.outward().error).filter(|error| !error.is_empty())
+    }
+
+    /// The step at which the request ended.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Failure::Call(failure) => match failure.cause {
+                Cause::Body(_) | Cause::Graphql => Stage::Decode(failure.call.clone()),
+                _ => Stage::Call(failure.call.clone()),
+            },
+            Failure::Require(_) => Stage::Require,
+            Failure::Claims(_) => Stage::Map,
+            Failure::Script(_) => Stage::Script,
+            Failure::Receiver(_) => Stage::Contract,
+            Failure::Deadline | Failure::Panic => Stage::Respond,
+            Failure::Token(_)
+            | Failure::Unverified(_)
+            | Failure::Overload
+            | Failure::RequestTooLarge
+            | Failure::NoRule
+            | Failure::Method
+            | Failure::TooManyHeaders
+            | Failure::Unreadable => Stage::Receive,
+        }
     }
 
     /// Who has to look at it.

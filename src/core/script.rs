@@ -7,8 +7,9 @@ use super::{
     claims::Claims,
     denial::Denial,
     facts::Facts,
-    problem::{Code, Problems, Source},
+    problem::{Code, Place, Problems, Source},
     rule::{Rule, Script},
+    trace::{Claim, Point, PointKind, Provenance, Step, Trace, Way},
     value::{self, Known, Memory, Mentions, Program, Spot, members_from_script, to_script},
 };
 
@@ -65,6 +66,51 @@ pub fn compile(
 }
 
 impl Plan {
+    /// The statements of the script, for coverage.
+    pub fn points(&self) -> Vec<Point> {
+        let statements = self.program.statements().iter();
+        let point = |(place, line): &(Place, String)| Point {
+            kind: PointKind::Statement,
+            place: place.clone(),
+            words: format!("`{line}` never runs"),
+        };
+        statements.map(point).collect()
+    }
+
+    /// Tells which statements run, where somebody wants to know.
+    pub fn watch(&self, facts: &Facts<'_>, memory: &mut Memory, claims: &Claims<'_>, trace: Option<&Trace>) {
+        if let Some(trace) = trace.filter(|_| !self.program.statements().is_empty()) {
+            trace.ran(self.program.watch(facts, memory, to_map(claims)));
+        }
+    }
+
+    /// Tells what the script made of the claims, to people who look on.
+    pub fn tell(&self, trace: Option<&Trace>, before: &Claims<'_>, after: &Claims<'_>) {
+        let Some(trace) = trace else { return };
+        let of = |claims: &Claims<'_>, name: &str| {
+            claims.iter().find(|(known, _)| known == name).map(|(_, value)| (**value).clone())
+        };
+        let mut counts = [0; 3];
+        let mut tell = |name: &str, value: Option<Value>, way: Way, count: usize| {
+            counts[count] += 1;
+            let from = Provenance { place: self.program.sets(name).cloned(), ..Provenance::new(way) };
+            trace.add(Step::Claim(Claim { name: name.to_owned(), value, from }));
+        };
+        for (name, value) in after {
+            match of(before, name) {
+                Some(known) if known == **value => {}
+                Some(_) => tell(name, Some((**value).clone()), Way::Script { changed: true }, 0),
+                None => tell(name, Some((**value).clone()), Way::Script { changed: false }, 1),
+            }
+        }
+        for (name, _) in before.iter().filter(|(name, _)| of(after, name).is_none()) {
+            tell(name, None, Way::Removed, 2);
+        }
+        let [changed, added, removed] = counts;
+        let words = format!("{changed} claims changed, {added} added, {removed} removed");
+        trace.add(Step::Script { words });
+    }
+
     /// What the script reads.
     pub fn mentions(&self) -> &Mentions {
         self.program.mentions()
@@ -80,8 +126,7 @@ impl Plan {
         memory: &mut Memory,
         claims: &Claims<'_>,
     ) -> Result<Vec<(String, Value)>, Failure> {
-        let map: Map = claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect();
-        let changed: Dynamic = self.program.change(facts, memory, map).map_err(|failure| match failure {
+        let changed: Dynamic = self.program.change(facts, memory, to_map(claims)).map_err(|failure| match failure {
             value::Failure::Rejected { error, reason } => match Denial::parse(&error) {
                 Some(denial) => Failure::Denied(denial, reason),
                 None => Failure::Value(value::Failure::Unfit {
@@ -93,4 +138,9 @@ impl Plan {
         })?;
         members_from_script(&changed).map_err(|why| Failure::Value(value::Failure::Unfit { place: "`claims`", why }))
     }
+}
+
+/// The claims as a script sees them.
+fn to_map(claims: &Claims<'_>) -> Map {
+    claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect()
 }

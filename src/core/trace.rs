@@ -1,35 +1,114 @@
 //! What happened during one evaluation, for people who write rules.
 //!
+//! A trace has a step for everything that decided the answer, in the order in which it happened, each under one of
+//! the fixed names of [`Stage`]. What stands in the rule is named with its place, so that a reader can go there and
+//! a tool can tell what was never reached.
+//!
 //! A trace holds no token and no secret; it does hold claims, so it is made only
 //! where the author of the rule looks on, never for a log.
 
+mod claim;
+mod hidden;
+mod json;
+mod point;
+
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+pub use self::{
+    claim::{Claim, Provenance, Way, type_of},
+    hidden::Hidden,
+    point::{Point, PointKind, Reached},
+};
+use super::problem::Place;
+
+/// When something began and ended, since the evaluation began.
+pub type Span = (Duration, Duration);
+
+/// A part of an evaluation, by the name that people see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The caller's request, and the token in it.
+    Receive,
+    /// A call on its way.
+    Call(String),
+    /// The answer of a call, being read.
+    Decode(String),
+    /// The guards.
+    Require,
+    /// The claims, being made.
+    Map,
+    /// The last word.
+    Script,
+    /// What the receiver insists on.
+    Contract,
+    /// The answer.
+    Respond,
+}
+
+impl Stage {
+    /// The name alone.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Stage::Receive => "receive",
+            Stage::Call(_) => "call",
+            Stage::Decode(_) => "decode",
+            Stage::Require => "require",
+            Stage::Map => "map",
+            Stage::Script => "script",
+            Stage::Contract => "contract",
+            Stage::Respond => "respond",
+        }
+    }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<&str> {
+        match self {
+            Stage::Call(name) | Stage::Decode(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.call() {
+            Some(call) => f.pad(&format!("{} {call}", self.name())),
+            None => f.pad(self.name()),
+        }
+    }
+}
+
 /// One step of an evaluation.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A call was sent, skipped or given up.
-    Call {
-        /// Its name.
-        name: String,
-        /// The request line and headers, credentials replaced by their names; empty for a skipped call.
-        request: Vec<String>,
-        /// What came of it, in words: `200, 1048 bytes`, `skipped: when is false`.
-        result: String,
-        /// When it started and ended, since the evaluation began.
-        time: Option<(Duration, Duration)>,
+    /// The caller's request was taken in.
+    Receive {
+        /// Where the token was, and whether it was verified.
+        words: String,
+        /// How long it took.
+        time: Option<Span>,
     },
-    /// A claim got its value, or none.
-    Claim {
-        /// Its name.
-        name: String,
-        /// The value as JSON; `None` for an absent one.
-        value: Option<String>,
-        /// The words of the rule that it came from.
-        from: String,
+    /// A request of a call came to its end, or the call was skipped.
+    Call(Call),
+    /// An answer was read.
+    Decode {
+        /// The call.
+        call: String,
+        /// As what.
+        words: String,
+    },
+    /// A condition of the rule was asked.
+    Condition(Condition),
+    /// A claim got its value, or none. What is said later of the same claim holds.
+    Claim(Claim),
+    /// The script ran to its end.
+    Script {
+        /// What it changed, in words.
+        words: String,
     },
     /// What the rule's receiver would make of a claim.
     Judgement {
@@ -42,22 +121,240 @@ pub enum Step {
         /// What the receiver does with it.
         words: String,
     },
-    /// Something else that decided the answer: a guard, the script.
-    Note(String),
+    /// The answer is there.
+    Respond {
+        /// Its status.
+        status: u16,
+        /// Bytes of its body.
+        bytes: usize,
+    },
+    /// The evaluation ended here.
+    Failed {
+        /// Where.
+        stage: Stage,
+        /// Why, as in the log.
+        words: String,
+    },
+    /// Something else that people should know.
+    Note {
+        /// What it belongs to.
+        stage: Stage,
+        /// What happened.
+        words: String,
+    },
+}
+
+impl Step {
+    /// What it is a step of.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Step::Receive { .. } => Stage::Receive,
+            Step::Call(call) => Stage::Call(call.name.clone()),
+            Step::Decode { call, .. } => Stage::Decode(call.clone()),
+            Step::Condition(condition) => condition.stage(),
+            Step::Claim(claim) => claim.stage(),
+            Step::Script { .. } => Stage::Script,
+            Step::Judgement { .. } => Stage::Contract,
+            Step::Respond { .. } => Stage::Respond,
+            Step::Failed { stage, .. } | Step::Note { stage, .. } => stage.clone(),
+        }
+    }
+}
+
+/// One request of a call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The call's name.
+    pub name: String,
+    /// Where the rule has the call.
+    pub place: Place,
+    /// Which of its requests this is, such as `value 2, page 3`; empty if there is only one.
+    pub which: String,
+    /// The calls whose answers it reads: it cannot start before they are there.
+    pub after: Vec<String>,
+    /// The request line and headers, credentials replaced by their names; empty if there was none.
+    pub request: Vec<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Status and length of the answer, if there was one.
+    pub answer: Option<(u16, usize)>,
+    /// When it started and ended.
+    pub time: Option<Span>,
+    /// What was sent for it, one after another: attempts, redirects, a token of our own.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What came of a request of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an answer, and it is fine.
+    Answered,
+    /// It was not sent: `when` did not hold.
+    Skipped,
+    /// It failed, and the answer goes on without it: why.
+    GivenUp(String),
+    /// It failed, and with it the request: why.
+    Failed(String),
+    /// There was no answer yet when the evaluation ended.
+    Unanswered,
+}
+
+/// One exchange with a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What for.
+    pub what: &'static str,
+    /// What came of it.
+    pub words: String,
+    /// When.
+    pub time: Span,
+}
+
+impl Call {
+    /// What came of it, in words: `200, 1048 bytes`, `skipped: …`.
+    pub fn words(&self) -> String {
+        match (&self.outcome, self.answer) {
+            (Outcome::Answered, Some((status, bytes))) => format!("{status}, {bytes} bytes"),
+            (Outcome::Answered, None) => "answered".into(),
+            (Outcome::Skipped, _) => "skipped: `when` does not hold".into(),
+            (Outcome::GivenUp(why), _) => format!("given up: {why}"),
+            (Outcome::Failed(why), _) => format!("failed: {why}"),
+            (Outcome::Unanswered, _) => "no answer yet".into(),
+        }
+    }
+}
+
+/// What a condition decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asking {
+    /// Whether a call is sent.
+    When,
+    /// Whether a fine answer holds an error.
+    FailWhen,
+    /// Whether a page is the last.
+    Until,
+    /// Whether the request may go on.
+    Require,
+}
+
+impl Asking {
+    /// The key of the rule.
+    pub fn key(self) -> &'static str {
+        match self {
+            Asking::When => "when",
+            Asking::FailWhen => "fail_when",
+            Asking::Until => "until",
+            Asking::Require => "require",
+        }
+    }
+}
+
+/// A condition that was asked.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// What it decides.
+    pub asking: Asking,
+    /// The call that it stands in.
+    pub call: Option<String>,
+    /// The expression as written.
+    pub text: String,
+    /// Where it stands: the whole literal.
+    pub place: Place,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl Condition {
+    fn stage(&self) -> Stage {
+        match &self.call {
+            Some(call) => Stage::Call(call.clone()),
+            None => Stage::Require,
+        }
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        let verdict = if self.holds { "holds" } else { "does not hold" };
+        format!("{} `{}` {verdict}", self.asking.key(), self.text)
+    }
 }
 
 /// Collects the steps of one evaluation.
 #[derive(Debug, Default)]
-pub struct Trace(Mutex<Vec<Step>>);
+pub struct Trace(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    steps: Vec<Step>,
+    /// Requests without an answer yet, each with its number.
+    open: Vec<(usize, Call)>,
+    opened: usize,
+    hidden: Hidden,
+    /// Statements of the script that ran, where somebody wants to know.
+    ran: Vec<Place>,
+}
 
 impl Trace {
     /// Notes a step.
     pub fn add(&self, step: Step) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+        self.with(|inner| inner.steps.push(step));
     }
 
-    /// All steps so far.
+    /// Notes something that people should know.
+    pub fn note(&self, stage: Stage, words: impl Into<String>) {
+        self.add(Step::Note { stage, words: words.into() });
+    }
+
+    /// Notes that a request is on its way; gives the number to [`Trace::arrive`] with.
+    pub fn depart(&self, call: Call) -> usize {
+        self.with(|inner| {
+            inner.opened += 1;
+            inner.open.push((inner.opened, call));
+            inner.opened
+        })
+    }
+
+    /// The request with this number has its answer.
+    pub fn arrive(&self, number: usize) {
+        self.with(|inner| inner.open.retain(|(open, _)| *open != number));
+    }
+
+    /// A text without what no step may show.
+    pub fn cleaned(&self, text: &str) -> String {
+        self.with(|inner| inner.hidden.cleaned(text)).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// A value that no step may show, whoever repeats it: the token, a secret.
+    pub fn hide(&self, name: &str, value: &str) {
+        self.with(|inner| inner.hidden.add(name, value));
+    }
+
+    /// Statements of the script ran.
+    pub fn ran(&self, places: Vec<Place>) {
+        self.with(|inner| inner.ran.extend(places));
+    }
+
+    /// What the evaluation came past.
+    pub fn reached(&self) -> Reached {
+        let mut reached = Reached::default();
+        self.with(|inner| {
+            reached.steps(&inner.steps);
+            inner.ran.iter().for_each(|place| reached.statement(place));
+        });
+        reached
+    }
+
+    /// All steps so far; requests without an answer come last.
     pub fn steps(&self) -> Vec<Step> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.with(|inner| {
+            let open = inner.open.iter().map(|(_, call)| Step::Call(call.clone()));
+            let mut steps: Vec<_> = inner.steps.iter().cloned().chain(open).collect();
+            steps.iter_mut().for_each(|step| inner.hidden.clean(step));
+            steps
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

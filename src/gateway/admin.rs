@@ -33,7 +33,10 @@ use super::{
 };
 use crate::{
     config::{self, Door, KeySource, Settings},
-    core::{Host, SecretSource, problem::as_json},
+    core::{
+        Host, SecretSource,
+        problem::{Severity, as_json},
+    },
 };
 
 /// Connections that are open at once; the next wait.
@@ -270,13 +273,15 @@ fn rules(shared: &Shared) -> Value {
 
 fn rule(report: &Report, faults: &[Fault]) -> Value {
     let serves = report.state != State::Refused;
+    // Advice is for `check`.
+    let problems = report.problems.iter().filter(|problem| problem.severity() > Severity::Advice);
     json!({
         "name": report.name,
         "state": report.state.name(),
         "revision": serves.then_some(&report.revision),
         "since": time(report.since),
         "unreadable": report.unreadable,
-        "problems": report.problems.iter().map(as_json).collect::<Vec<_>>(),
+        "problems": problems.map(as_json).collect::<Vec<_>>(),
         "errors": faults.iter().map(|fault| json!({
             "time": time(fault.time),
             "status": fault.status,

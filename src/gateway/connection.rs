@@ -150,7 +150,7 @@ impl Activity {
     /// How long to wait before it is worth to look again; `None` if the time is up.
     fn left(&self, limits: Limits, now: Duration) -> Option<Duration> {
         if self.open.load(Ordering::Relaxed) > 0 {
-            return Some(limits.idle.max(LEAST));
+            return Some(limits.head.max(LEAST));
         }
         let end = match self.head.load(Ordering::Relaxed) {
             0 => Duration::from_nanos(self.idle.load(Ordering::Relaxed)) + limits.idle,
@@ -270,7 +270,7 @@ mod tests {
             ("a head that has begun", activity(0, 170, 100), 172, Some(8)),
             ("a head that began late may be finished", activity(0, 174, 100), 180, Some(4)),
             ("a head that took too long", activity(0, 170, 100), 180, None),
-            ("a request on its way", activity(1, 0, 100), 900, Some(75)),
+            ("a request on its way", activity(1, 0, 100), 900, Some(10)),
         ] {
             assert_eq!(activity.left(LIMITS, at(now)), left.map(at), "{what}");
         }

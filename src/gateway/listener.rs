@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
     server::conn::auto,
@@ -89,11 +88,7 @@ pub(super) async fn accept(
             }
         }
     }
-    // Who waits to be accepted was told that the connection is there.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        desk.take(stream);
-    }
-    drop(listener);
+    desk.take_rest(listener);
     desk.shared.listening.fetch_sub(1, Ordering::Relaxed);
     let drain = desk.shared.workers[number].set().settings.drain.0;
     if timeout(drain, desk.leave()).await.is_err() {
@@ -128,6 +123,17 @@ impl Desk {
                 seat.0.tally.expired.fetch_add(1, Ordering::Relaxed);
             }
         });
+    }
+
+    /// Closes the port. Who waits to be accepted was told that the connection is there, so it is taken first. The
+    /// system is asked itself: what the runtime has not heard of yet is there too.
+    fn take_rest(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.take(stream);
+            }
+        }
     }
 
     /// Waits for the connections that are open: first for those that close by themselves, then for all.

@@ -78,11 +78,11 @@ fn coloured(line: &str) -> String {
 fn up_to_fault(verdict: &Verdict) -> &[Step] {
     let differs = |claim: &String| verdict.differences.iter().any(|difference| difference.claim == *claim);
     let decides = |step: &Step| match step {
-        Step::Claim { name, .. } => differs(name),
+        Step::Claim(claim) => differs(&claim.name),
         Step::Judgement { claim, .. } => differs(claim),
         // The script may change any of them.
-        Step::Note(words) => words.starts_with("script"),
-        Step::Call { .. } => false,
+        Step::Script { .. } => true,
+        _ => false,
     };
     match verdict.steps.iter().rposition(decides) {
         Some(last) if verdict.faults.is_empty() => &verdict.steps[..=last],

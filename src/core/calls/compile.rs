@@ -28,8 +28,9 @@ use crate::core::{
     identity::{Half, Identity},
     keyring::Verifier,
     problem::{Code, Problem, Problems, Severity, Source, did_you_mean},
-    rule::{self, FailWhen, Key, Rule, Text, TokenPlace},
-    value::{Expression, Known, Mentions, Offer, Position, Spot, Template},
+    rule::{self, Key, Rule, Text, TokenPlace},
+    trace::Asking,
+    value::{Condition, Known, Mentions, Offer, Position, Spot, Template},
 };
 
 /// Compiles the calls of a rule. `None` if there was a problem.
@@ -49,9 +50,12 @@ pub fn compile(rule: &Rule, known: &Known<'_>, check: &Check<'_>, problems: &mut
         check_first(source, name, &calls[first], problems);
     }
     let ordered = is_ordered(source, &compiled, calls, problems);
-    let compiled: Vec<_> = compiled.into_iter().flatten().collect();
+    let mut compiled: Vec<_> = compiled.into_iter().flatten().collect();
     if compiled.len() != known.calls.len() || !ordered {
         return None;
+    }
+    for call in &mut compiled {
+        call.after = call.needs.iter().map(|need| known.calls[*need].clone()).collect();
     }
     let mut plan = Plan { calls: compiled, mentions: Mentions::default() };
     plan.keep(&all);
@@ -99,7 +103,7 @@ impl Compiler<'_> {
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
         let address = self.address(call);
         let query = self.query(call);
-        let when = call.when.as_ref().and_then(|when| self.condition_before(when));
+        let when = call.when.as_ref().and_then(|when| self.condition_before(call, when));
         let each = call.each.as_ref().and_then(|each| self.each(each));
         // What the call reads before it is sent decides when it can start.
         for text in headers.iter().map(|(_, text)| text).chain(query.iter().map(|(_, text)| text)) {
@@ -118,7 +122,7 @@ impl Compiler<'_> {
             each.path.mentions(self.mentions);
         }
         let mut needs = self.needs(call);
-        let fail_when = self.fail_when(&call.fail_when);
+        let fail_when = self.fail_when(call);
         let paginate = call.paginate.as_ref().and_then(|paginate| self.paginate(call, paginate));
         let retry = call.retry.as_ref().and_then(|retry| self.retry(call, retry));
         // What its answer is judged by must be there too when it comes. Its own answer is.
@@ -130,6 +134,7 @@ impl Compiler<'_> {
         let redirects = self.redirects(call);
         let mut compiled = Call {
             name: call.name.name.clone(),
+            place: rule::place(self.source, &call.name.span),
             method: method?,
             address: address?,
             query,
@@ -149,6 +154,7 @@ impl Compiler<'_> {
             timeout,
             redirects,
             needs,
+            after: Vec::new(),
             shape: Shape::nothing(),
             meta: Meta::default(),
             graphql: matches!(call.body, Some(rule::Body::Graphql { .. })),
@@ -258,15 +264,13 @@ impl Compiler<'_> {
     }
 
     /// A condition that is asked before there is any value of `each`.
-    fn condition_before(&mut self, text: &Text) -> Option<Expression> {
+    fn condition_before(&mut self, call: &rule::Call, text: &Text) -> Option<Condition> {
         let known = Known { each: false, ..*self.known };
-        let spot = Spot::text(self.source, text);
-        Expression::compile(&spot, &text.value, Offer::Document, &known, self.problems)
+        Condition::compile(self.source, text, Asking::When, Some(&call.name.name), &known, self.problems)
     }
 
-    fn condition(&mut self, text: &Text) -> Option<Expression> {
-        let spot = Spot::text(self.source, text);
-        Expression::compile(&spot, &text.value, Offer::Document, self.known, self.problems)
+    fn condition(&mut self, call: &rule::Call, asking: Asking, text: &Text) -> Option<Condition> {
+        Condition::compile(self.source, text, asking, Some(&call.name.name), self.known, self.problems)
     }
 
     fn method(&mut self, call: &rule::Call) -> Option<Method> {
@@ -284,10 +288,10 @@ impl Compiler<'_> {
         Method::from_bytes(text.value.as_bytes()).ok()
     }
 
-    fn fail_when(&mut self, rows: &[FailWhen]) -> Vec<Row> {
+    fn fail_when(&mut self, call: &rule::Call) -> Vec<Row> {
         let mut compiled = Vec::new();
-        for row in rows {
-            let when = self.condition(&row.when);
+        for row in &call.fail_when {
+            let when = self.condition(call, Asking::FailWhen, &row.when);
             let denial = rule::denial(self.source, &row.error, self.problems);
             if let (Some(when), Some(denial)) = (when, denial) {
                 when.mentions(self.mentions);

@@ -14,12 +14,13 @@ use super::{
     Cause, Round, denied,
     plan::{Call, TokenPlan},
     send::{self, Ready, Shown},
+    told::Told,
 };
 use crate::core::{
     facts::{Facts, Kept, Root},
     message::{Answer, Outgoing},
-    trace::Step,
-    value::{Expression, Memory, Path},
+    trace::{Outcome, Trace},
+    value::{Condition, Memory, Path},
 };
 
 /// The values that a call is made for.
@@ -35,7 +36,7 @@ pub(super) struct Each {
 pub(super) struct Paginate {
     pub(super) by: By,
     pub(super) items: Option<Path>,
-    pub(super) until: Option<Expression>,
+    pub(super) until: Option<Condition>,
     pub(super) max_pages: usize,
     pub(super) truncated: Option<String>,
 }
@@ -142,11 +143,9 @@ impl Batch {
                     batch.done += 1;
                     batch.incomplete = true;
                     let of = batch.entries.len();
-                    super::note(round, || Step::Call {
-                        name: call.name.clone(),
-                        request: Vec::new(),
-                        result: format!("value {}: given up: {}", of + 1, cause.words()),
-                        time: None,
+                    super::note(round, || {
+                        let outcome = Outcome::GivenUp(cause.words());
+                        Told::default().step(call, format!("value {}", of + 1), None, outcome)
                     });
                 }
                 Err(cause) => return Err(cause),
@@ -205,7 +204,7 @@ impl Batch {
             Some(_) => self.entries.len(),
             None => self.entries.first().and_then(|entry| entry.answer.as_array()).map_or(0, Vec::len),
         };
-        format!("call {}: a list of {items} items; {} requests{hidden}", call.name, self.answered)
+        format!("a list of {items} items; {} requests{hidden}", self.answered)
     }
 
     /// The list that is the call's answer; `None` if it failed.
@@ -231,6 +230,10 @@ impl Batch {
     ///
     /// # Errors
     /// When the whole call failed.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the state of one request, taken apart for the borrow checker"
+    )]
     pub(super) fn take<'r>(
         &mut self,
         call: &'r Call,
@@ -239,6 +242,7 @@ impl Batch {
         kept: Result<Kept, Cause>,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
+        trace: Option<&Trace>,
     ) -> Result<Taken, Cause> {
         self.answered += 1;
         if let Some(answer) = answer {
@@ -249,7 +253,7 @@ impl Batch {
             }
         }
         let read = match (kept, answer) {
-            (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory),
+            (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory, trace),
             (Ok(_), None) => Ok(None),
             (Err(cause), _) => Err(cause),
         };
@@ -272,6 +276,10 @@ impl Batch {
     }
 
     /// Reads an answer; gives the request of the page that follows, if one does.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the state of one request, taken apart for the borrow checker"
+    )]
     fn read<'r>(
         &mut self,
         call: &'r Call,
@@ -280,6 +288,7 @@ impl Batch {
         kept: Kept,
         facts: &mut Facts<'r>,
         memory: &mut Memory,
+        trace: Option<&Trace>,
     ) -> Result<Option<Ready>, Cause> {
         let Entry { value, pages, answer: whole, .. } = &mut self.entries[entry];
         look_at(value.as_ref(), facts, memory);
@@ -289,7 +298,7 @@ impl Batch {
         }
         facts.answer(number, kept);
         memory.forget(Root::Call(number), &call.name);
-        denied(call, number, facts, memory)?;
+        denied(call, number, facts, memory, trace)?;
         let (Some(pages), Some(paginate)) = (pages, &call.paginate) else {
             if let Kept::Whole(value) = facts.take(number) {
                 *whole = value;
@@ -301,7 +310,7 @@ impl Batch {
         if self.items > MAX_ITEMS {
             return Err(Cause::List("it has more items than a list may have"));
         }
-        let next = pages.read(paginate, found, answer, facts, memory)?;
+        let next = pages.read(paginate, found, answer, facts, memory, trace)?;
         if next.is_some() && pages.read >= paginate.max_pages {
             let claim = paginate.truncated.as_deref();
             facts.mark(claim.ok_or(Cause::List("it has more pages than `max_pages`"))?);
@@ -343,12 +352,13 @@ impl Pages {
         answer: &Answer,
         facts: &Facts<'_>,
         memory: &mut Memory,
+        trace: Option<&Trace>,
     ) -> Result<Option<String>, Cause> {
         let is_empty = items.is_empty();
         self.items.extend(items);
         self.read += 1;
         if let Some(until) = &paginate.until
-            && until.holds(facts, memory).map_err(Cause::Value)?
+            && until.holds(facts, memory, trace).map_err(Cause::Value)?
         {
             return Ok(None);
         }

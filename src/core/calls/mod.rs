@@ -14,6 +14,7 @@ mod plan;
 mod redirect;
 mod retry;
 mod send;
+mod told;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub use auth::TokenFault;
 pub use compile::{check_texts, compile};
+pub use decode::{Text, read_text};
 pub use outline::{Need, Outline};
 pub use plan::Plan;
 
@@ -31,6 +33,7 @@ use self::{
     plan::Call,
     retry::retry_after,
     send::{Ready, Returned, send},
+    told::Told,
 };
 use super::{
     denial::Denial,
@@ -38,7 +41,7 @@ use super::{
     host::Host,
     message::{Answer, FetchError},
     token::Token,
-    trace::{Step, Trace},
+    trace::{Outcome, Stage, Step, Trace},
     value::{self, Memory},
 };
 
@@ -194,17 +197,12 @@ fn begin<H>(
     summary: &mut Summary,
 ) -> Result<Begun, Failure> {
     let skip = match &call.when {
-        Some(when) => when.holds(facts, memory).map(|holds| !holds).map_err(Cause::Value),
+        Some(when) => when.holds(facts, memory, round.trace).map(|holds| !holds).map_err(Cause::Value),
         None => Ok(false),
     };
     let begun = match skip {
         Ok(true) => {
-            note(round, || Step::Call {
-                name: call.name.clone(),
-                request: Vec::new(),
-                result: "skipped: `when` is false".into(),
-                time: None,
-            });
+            note(round, || Told::default().step(call, String::new(), None, Outcome::Skipped));
             facts.answer(number, Kept::Whole(Value::Null));
             return Ok(Begun::Skipped);
         }
@@ -218,7 +216,7 @@ fn begin<H>(
             Ok(begun)
         }
         Err(cause) => {
-            give_up(call, number, cause, Vec::new(), None, facts, round, summary)?;
+            give_up(call, number, cause, Told::default(), None, facts, round, summary)?;
             Ok(Begun::Skipped)
         }
     }
@@ -233,7 +231,7 @@ fn finish<H>(
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
-    let Returned { of: (number, _), shown, answer, kept, time } = returned;
+    let Returned { of: (number, _), told, answer, kept } = returned;
     let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
     if let Some(answer) = &answer {
         note_meta(call, answer, facts, memory);
@@ -241,16 +239,19 @@ fn finish<H>(
     let failed = match kept {
         Ok(kept) => {
             facts.answer(number, kept);
-            denied(call, number, facts, memory).err()
+            denied(call, number, facts, memory, round.trace).err()
         }
         Err(cause) => Some(cause),
     };
     if let Some(cause) = failed {
         // `fail_when` may have shown the answer to scripts, which must not keep it.
         memory.forget(Root::Call(number), &call.name);
-        return give_up(call, number, cause, shown, time, facts, round, summary);
+        return give_up(call, number, cause, told, seen, facts, round, summary);
     }
-    note(round, || Step::Call { name: call.name.clone(), request: shown, result: words(seen), time });
+    if let (Some(trace), Some(answer)) = (round.trace, &answer) {
+        trace.add(told.step(call, String::new(), seen, Outcome::Answered));
+        trace.add(Step::Decode { call: call.name.clone(), words: call.decoder.words(answer) });
+    }
     Ok(())
 }
 
@@ -264,17 +265,16 @@ fn go_on<'r, H>(
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<Option<(usize, Ready)>, Failure> {
-    let Returned { of, shown, answer, kept, time } = returned;
+    let Returned { of, told, answer, kept } = returned;
     let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
     let which = if round.trace.is_some() { batch.words(call, of.1) } else { String::new() };
-    match batch.take(call, of, answer.as_ref(), kept, facts, memory) {
+    match batch.take(call, of, answer.as_ref(), kept, facts, memory, round.trace) {
         Ok(Taken { next, lost }) => {
             summary.sent += u32::from(next.is_some());
             if lost.is_some() || batch.is_shown() {
                 note(round, || {
-                    let came = lost.map_or_else(|| words(seen), |cause| format!("given up: {}", cause.words()));
-                    let result = format!("{which}: {came}");
-                    Step::Call { name: call.name.clone(), request: shown, result, time }
+                    let outcome = lost.map_or(Outcome::Answered, |cause| Outcome::GivenUp(cause.words()));
+                    told.step(call, which, seen, outcome)
                 });
             }
             Ok(next)
@@ -282,8 +282,11 @@ fn go_on<'r, H>(
         Err(cause) => {
             // What is still on its way for this call is of no use any more.
             batch.abandon();
-            note(round, || Step::Note(format!("call {}: {which} failed, and with it the list", call.name)));
-            give_up(call, of.0, cause, shown, time, facts, round, summary)?;
+            note(round, || Step::Note {
+                stage: Stage::Call(call.name.clone()),
+                words: format!("{which} failed, and with it the list"),
+            });
+            give_up(call, of.0, cause, told, seen, facts, round, summary)?;
             Ok(None)
         }
     }
@@ -309,15 +312,10 @@ fn settle<H>(
     }
     let words = round.trace.map(|_| whole.summary(call));
     if let Some(list) = whole.answer(call) {
-        note(round, || Step::Note(words.unwrap_or_default()));
+        note(round, || Step::Note { stage: Stage::Call(call.name.clone()), words: words.unwrap_or_default() });
         facts.answer(number, Kept::Whole(Value::Array(list)));
     }
     true
-}
-
-/// Status and length of an answer, for the trace.
-fn words(seen: Option<(StatusCode, usize)>) -> String {
-    seen.map(|(status, length)| format!("{}, {length} bytes", status.as_u16())).unwrap_or_default()
 }
 
 /// Keeps what the rule reads of an answer besides its body.
@@ -334,15 +332,15 @@ fn give_up<H>(
     call: &Call,
     number: usize,
     cause: Cause,
-    shown: send::Shown,
-    time: Option<(Duration, Duration)>,
+    told: Told,
+    seen: Option<(StatusCode, usize)>,
     facts: &mut Facts<'_>,
     round: &Round<'_, H>,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
     note(round, || {
-        let result = format!("{}: {}", if call.optional { "given up" } else { "failed" }, cause.words());
-        Step::Call { name: call.name.clone(), request: shown, result, time }
+        let outcome = if call.optional { Outcome::GivenUp } else { Outcome::Failed };
+        told.step(call, String::new(), seen, outcome(cause.words()))
     });
     if !call.optional {
         return Err(Failure { call: call.name.clone(), cause });
@@ -375,9 +373,15 @@ fn judge(call: &Call, answer: &Answer) -> Result<(), Cause> {
 }
 
 /// Looks for an error in an answer whose status is fine.
-fn denied(call: &Call, number: usize, facts: &Facts<'_>, memory: &mut Memory) -> Result<(), Cause> {
+fn denied(
+    call: &Call,
+    number: usize,
+    facts: &Facts<'_>,
+    memory: &mut Memory,
+    trace: Option<&Trace>,
+) -> Result<(), Cause> {
     for row in &call.fail_when {
-        if row.when.holds(facts, memory).map_err(Cause::Value)? {
+        if row.when.holds(facts, memory, trace).map_err(Cause::Value)? {
             return Err(Cause::Denied(row.denial, row.reason.clone()));
         }
     }

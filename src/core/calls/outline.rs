@@ -4,10 +4,14 @@
 
 use std::time::Duration;
 
-use super::plan::{Address, Call, Plan};
+use super::{
+    auth::OwnToken,
+    plan::{Address, Call, Plan},
+};
 use crate::core::{
     facts::Root,
-    value::{Expression, Mentions, Template},
+    trace::{Point, PointKind},
+    value::{Condition, Mentions, Template},
 };
 
 /// One call.
@@ -17,6 +21,8 @@ pub struct Outline {
     pub name: String,
     /// The method and the address, secrets by their names.
     pub request: String,
+    /// Where it goes, and where our own token comes from: scheme, host and port.
+    pub origins: Vec<String>,
     /// The round in which it can start, counted from 0: after the longest chain of calls that it waits for.
     pub round: usize,
     /// The calls that it waits for.
@@ -58,6 +64,21 @@ impl Plan {
         self.calls.iter().zip(rounds).map(|(call, round)| self.call(call, round)).collect()
     }
 
+    /// What coverage asks of the calls: that conditions hold and do not, and that optional calls fail.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        self.calls.iter().flat_map(|call| {
+            let until = call.paginate.as_ref().and_then(|paginate| paginate.until.as_ref());
+            let rows = call.fail_when.iter().map(|row| &row.when);
+            let conditions = call.when.iter().chain(until).chain(rows).flat_map(Condition::points);
+            let given_up = call.optional.then(|| Point {
+                kind: PointKind::GivenUp,
+                place: call.place.clone(),
+                words: format!("[call.{}] is optional and never fails", call.name),
+            });
+            given_up.into_iter().chain(conditions)
+        })
+    }
+
     /// The calls that must be done before something can be read, in the order of the rule.
     pub fn read_by(&self, mentions: &Mentions) -> Vec<usize> {
         (0..self.calls.len()).filter(|number| !self.reads_of(*number, mentions).is_empty()).collect()
@@ -94,13 +115,15 @@ impl Plan {
             reads.dedup();
             Need { call: *need, reads }
         });
-        let address = match &call.address {
-            Address::Fixed(_, shown) => shown.as_str(),
-            Address::Template(text, _) => text.text(),
+        let (address, url) = match &call.address {
+            Address::Fixed(url, shown) => (shown.as_str(), url),
+            Address::Template(text, url) => (text.text(), url),
         };
+        let endpoint = call.own_token.as_ref().map(OwnToken::endpoint);
         Outline {
             name: call.name.clone(),
             request: format!("{} {address}", call.method),
+            origins: std::iter::once(url).chain(endpoint).map(|url| url.origin().ascii_serialization()).collect(),
             round,
             needs: needs.collect(),
             credentials: credentials(call),
@@ -136,9 +159,8 @@ fn mentions(call: &Call) -> Vec<(String, Mentions)> {
         read(&mut mentions);
         places.push((place.to_owned(), mentions));
     };
-    let condition = |expression: &Expression, mentions: &mut Mentions| expression.mentions(mentions);
     if let Some(when) = &call.when {
-        add("when", &|mentions| condition(when, mentions));
+        add("when", &|mentions| when.mentions(mentions));
     }
     if let Some(each) = &call.each {
         add("each", &|mentions| each.path.mentions(mentions));
@@ -154,10 +176,10 @@ fn mentions(call: &Call) -> Vec<(String, Mentions)> {
     }
     add("body", &|mentions| call.body.mentions(mentions));
     for row in &call.fail_when {
-        add("fail_when", &|mentions| condition(&row.when, mentions));
+        add("fail_when", &|mentions| row.when.mentions(mentions));
     }
     if let Some(until) = call.paginate.as_ref().and_then(|paginate| paginate.until.as_ref()) {
-        add("paginate", &|mentions| condition(until, mentions));
+        add("paginate", &|mentions| until.mentions(mentions));
     }
     places
 }

@@ -18,7 +18,8 @@ use crate::core::{
     denial::Denial,
     facts::{Root, Shape},
     identity::Identity,
-    value::{Expression, Mentions, Template},
+    problem::Place,
+    value::{Condition, Mentions, Template},
 };
 
 /// All calls of a rule, ready to run.
@@ -31,6 +32,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) name: String,
+    /// Where the rule names it, for traces.
+    pub(super) place: Place,
     pub(super) method: Method,
     pub(super) address: Address,
     /// Parameters that only a request knows, their names encoded.
@@ -50,13 +53,15 @@ pub(super) struct Call {
     pub(super) carries_token: bool,
     pub(super) decoder: Decoder,
     pub(super) optional: bool,
-    pub(super) when: Option<Expression>,
+    pub(super) when: Option<Condition>,
     pub(super) expect: Vec<u16>,
     pub(super) fail_when: Vec<Row>,
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Redirects,
     /// The calls whose answers it reads.
     pub(super) needs: Vec<usize>,
+    /// The same by their names, for traces.
+    pub(super) after: Vec<String>,
     /// What is read of its answer.
     pub(super) shape: Shape,
     /// What is read of its answer besides the body.
@@ -105,7 +110,7 @@ pub(super) enum TokenPlan {
 /// One row of `fail_when`.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) when: Expression,
+    pub(super) when: Condition,
     pub(super) denial: Denial,
     pub(super) reason: String,
 }

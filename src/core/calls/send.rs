@@ -1,7 +1,5 @@
 //! One call on its way: its request put together, sent, and led on by redirects.
 
-use std::time::Duration;
-
 use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
@@ -11,6 +9,7 @@ use super::{
     judge,
     plan::{Address, Call, TokenPlan},
     retry::Retry,
+    told::Told,
 };
 use crate::core::{
     facts::{Facts, Kept, Shape},
@@ -34,13 +33,12 @@ pub(super) struct Ready {
 pub(super) struct Returned {
     /// The call's number, and which of its requests this was.
     pub(super) of: (usize, usize),
-    pub(super) shown: Shown,
+    /// What a trace is told of it.
+    pub(super) told: Told,
     /// The answer, if there is a whole one.
     pub(super) answer: Option<Answer>,
     /// What is kept of it, if it is fine.
     pub(super) kept: Result<Kept, Cause>,
-    /// When it ran, if somebody looks on.
-    pub(super) time: Option<(Duration, Duration)>,
 }
 
 /// Puts the request of a call together.
@@ -174,11 +172,12 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 
 /// Sends a request, and reads what comes back.
 pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
-    let started = round.trace.map(|_| H::clock());
     let Ready { outgoing, shown } = ready;
+    let mut told = Told::new(shown);
+    told.depart(call, of.1, round);
     let answer = match &call.own_token {
-        None => travel(call, outgoing, round).await,
-        Some(own) => travel_as_us(call, own, outgoing, round).await,
+        None => travel(call, outgoing, round, &mut told).await,
+        Some(own) => travel_as_us(call, own, outgoing, round, &mut told).await,
     };
     let (answer, kept) = match answer {
         Ok(answer) => {
@@ -187,8 +186,8 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
         }
         Err(cause) => (None, Err(cause)),
     };
-    let time = started.map(|started| (started.saturating_sub(round.began), H::clock().saturating_sub(round.began)));
-    Returned { of, shown, answer, kept, time }
+    told.arrive(round);
+    Returned { of, told, answer, kept }
 }
 
 /// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
@@ -205,32 +204,55 @@ async fn travel_as_us<H: Host>(
     own: &OwnToken,
     outgoing: Outgoing,
     round: &Round<'_, H>,
+    told: &mut Told,
 ) -> Result<Answer, Cause> {
     let with = |entry: &Entry, mut outgoing: Outgoing| {
         outgoing.headers.extend(bearer(entry).map(|value| (header::AUTHORIZATION, value)));
         outgoing
     };
-    let entry = own.get(round).await.map_err(Cause::OwnToken)?;
-    let answer = travel(call, with(&entry, outgoing.clone()), round).await?;
+    let began = Told::clock(round);
+    let entry = own.get(&call.name, round).await.map_err(Cause::OwnToken);
+    told.did("our own token", began, || said(&entry), round);
+    let entry = entry?;
+    let answer = travel(call, with(&entry, outgoing.clone()), round, told).await?;
     if answer.status != StatusCode::UNAUTHORIZED || call.expect.contains(&answer.status.as_u16()) {
         return Ok(answer);
     }
-    match own.exchange(round, &entry).await.map_err(Cause::OwnToken)? {
-        Some(entry) => travel(call, with(&entry, outgoing), round).await,
+    let began = Told::clock(round);
+    let other = own.exchange(&call.name, round, &entry).await.map_err(Cause::OwnToken);
+    told.did("another token of our own", began, || said(&other), round);
+    match other? {
+        Some(entry) => travel(call, with(&entry, outgoing), round, told).await,
         None => Ok(answer),
     }
 }
 
+/// Whether a token of our own is there, in words.
+fn said<T>(token: &Result<T, Cause>) -> String {
+    token.as_ref().map_or_else(Cause::words, |_| "there".into())
+}
+
 /// Sends a request, and the requests that redirects make of it.
-async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, H>) -> Result<Answer, Cause> {
+async fn travel<H: Host>(
+    call: &Call,
+    mut outgoing: Outgoing,
+    round: &Round<'_, H>,
+    told: &mut Told,
+) -> Result<Answer, Cause> {
     let mut hops = 0;
     let mut left = false;
     loop {
         // Nothing of the request is needed afterwards unless a redirect may lead it on.
         let sent = (call.redirects.max > 0).then(|| outgoing.clone());
+        let what = if hops == 0 { "request" } else { "redirect" };
         let fetched = match &call.retry {
-            None => round.host.fetch(outgoing).await,
-            Some(retry) => persist(retry, outgoing, round.host).await,
+            None => {
+                let began = Told::clock(round);
+                let fetched = round.host.fetch(outgoing).await;
+                told.exchanged(what, began, &fetched, round);
+                fetched
+            }
+            Some(retry) => persist(retry, outgoing, round, what, told).await,
         };
         let answer = match fetched {
             Ok(answer) => answer,
@@ -257,17 +279,25 @@ async fn travel<H: Host>(call: &Call, mut outgoing: Outgoing, round: &Round<'_, 
 }
 
 /// Sends a request until it has an answer that no repetition would better, or the call's time is up.
-async fn persist<H: Host>(retry: &Retry, outgoing: Outgoing, host: &H) -> Result<Answer, FetchError> {
+async fn persist<H: Host>(
+    retry: &Retry,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+    what: &'static str,
+    told: &mut Told,
+) -> Result<Answer, FetchError> {
     let started = H::clock();
     let mut attempts = 0;
     loop {
         let spent = H::clock().saturating_sub(started);
         let timeout = outgoing.timeout.map(|timeout| timeout.saturating_sub(spent));
-        let outcome = host.fetch(Outgoing { timeout, ..outgoing.clone() }).await;
+        let began = Told::clock(round);
+        let outcome = round.host.fetch(Outgoing { timeout, ..outgoing.clone() }).await;
+        told.exchanged(if attempts == 0 { what } else { "repeated" }, began, &outcome, round);
         attempts += 1;
         let spent = H::clock().saturating_sub(started);
         match retry.wait(attempts, &outcome) {
-            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => host.pause(wait).await,
+            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => round.host.pause(wait).await,
             _ => return outcome,
         }
         // The host may have waited longer; an attempt without any time would only hide what this one said.

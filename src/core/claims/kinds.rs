@@ -119,6 +119,23 @@ impl Kind {
     }
 }
 
+/// How a value became another, in words; `None` if it is the same.
+pub fn conversion(from: &Value, to: &Value) -> Option<&'static str> {
+    Some(match (from, to) {
+        _ if from == to => return None,
+        (Value::Number(_), Value::String(_)) => "number to string",
+        (Value::String(text), Value::Number(_)) if is_digits(text) => "string to number",
+        (Value::String(text), Value::Number(_)) if text.contains(':') => "RFC 3339 time to seconds",
+        (Value::String(_), Value::Number(_)) => "string to number",
+        (Value::String(_), Value::Bool(_)) => "word to boolean",
+        (Value::Number(_), Value::Bool(_)) => "number to boolean",
+        (Value::String(_) | Value::Number(_), Value::Array(_)) => "one value to a list",
+        (Value::Array(_), Value::Array(_)) => "list to strings",
+        (Value::Object(_), _) => "flattened",
+        _ => "converted",
+    })
+}
+
 /// A value as an answer may hold it: text, number, boolean, or an array of texts.
 ///
 /// # Errors

@@ -2,17 +2,23 @@
 //! of a wrong type is decided here.
 
 mod kinds;
+mod standard;
+mod told;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-pub use self::kinds::Kind;
+use self::told::Told;
+pub use self::{
+    kinds::{Kind, NAMES as KINDS},
+    standard::{STANDARD, STANDARD_SOURCE, Standard},
+};
 use super::{
     facts::Facts,
-    problem::{Code, Problem, Problems, Source, did_you_mean},
+    problem::{Code, Place, Problem, Problems, Source, did_you_mean},
     rule::{self, Key, Options, Rule, Selection, Written},
-    trace::{Step, Trace},
+    trace::{Point, PointKind, Trace},
     value::{self, Found, Known, Memory, Mentions, Path, Spot, looks_like_path},
 };
 
@@ -40,6 +46,7 @@ struct Claim {
 #[derive(Debug)]
 struct Include {
     path: Path,
+    place: Place,
     only: Option<Vec<String>>,
     except: Vec<String>,
     flatten: Option<String>,
@@ -117,6 +124,7 @@ impl Compiler<'_> {
         let names = |texts: &[rule::Text]| texts.iter().map(|text| text.value.clone()).collect();
         Some(Include {
             path,
+            place: rule::place(self.source, &include.path.span),
             only: include.only.as_deref().map(names),
             except: names(&include.except),
             flatten: include.flatten.as_ref().map(|text| text.value.clone()),
@@ -168,7 +176,8 @@ impl Compiler<'_> {
             return false;
         }
         let Some(options) = options else { return true };
-        let constants = [("its `default`", options.default.clone()), ("its `value`", constant(options))];
+        let constants =
+            [("its `default`", options.default.clone().map(|(value, _)| value)), ("its `value`", constant(options))];
         for (label, constant) in constants.iter().filter_map(|(label, value)| Some((*label, value.as_ref()?))) {
             let sound = match kind {
                 _ if options.flatten.is_some() => Ok(Cow::Borrowed(constant)),
@@ -241,6 +250,16 @@ impl Plan {
         &self.subject
     }
 
+    /// What coverage asks of the claims.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        let includes = self.includes.iter().map(|include| Point {
+            kind: PointKind::Value,
+            place: include.place.clone(),
+            words: format!("`include` never copies a claim from `{}`", include.path.text()),
+        });
+        includes.chain(self.claims.iter().flat_map(|claim| claim.value.points(&claim.name)))
+    }
+
     /// What each `include` and each claim reads, in the order of the rule.
     pub fn readers(&self) -> impl Iterator<Item = (Reader<'_>, Mentions)> {
         let mentions = |read: &dyn Fn(&mut Mentions)| {
@@ -270,30 +289,13 @@ impl Plan {
     ) -> Result<Claims<'f>, Failure> {
         let mut claims: Claims<'f> = Vec::with_capacity(self.claims.len());
         for include in &self.includes {
-            include.copy(&self.kinds, facts, &mut claims)?;
+            include.copy(&self.kinds, facts, &mut claims, trace)?;
         }
         for claim in &self.claims {
-            let fail = |cause| Failure { claim: claim.name.clone(), cause };
-            let taken = claim.value.take(facts, memory).map_err(|failure| fail(Cause::Value(failure)))?;
-            let (value, from) = match taken {
-                Some(taken) => (Some(claim.fit(taken.value).map_err(|why| fail(Cause::Type(why)))?), taken.from),
-                None => (None, "absent"),
-            };
-            if let Some(trace) = trace {
-                let value = value.as_ref().map(ToString::to_string);
-                trace.add(Step::Claim { name: claim.name.clone(), value, from: from.to_owned() });
-            }
-            match value {
-                Some(value) => claim.put(value, &mut claims).map_err(|why| fail(Cause::Type(why)))?,
-                None if claim.required => return Err(fail(Cause::Missing)),
-                None => {}
-            }
+            claim.take(facts, memory, &mut claims, trace)?;
         }
         for mark in facts.marks() {
-            if let Some(trace) = trace {
-                let (name, value) = ((*mark).to_owned(), Some("true".to_owned()));
-                trace.add(Step::Claim { name, value, from: "a list that was cut short".into() });
-            }
+            told::truncated(trace, mark);
             set(&mut claims, Cow::Borrowed(*mark), Cow::Owned(Value::Bool(true)));
         }
         Ok(claims)
@@ -362,6 +364,24 @@ fn is_invisible(c: char) -> bool {
 }
 
 impl Claim {
+    fn take<'f>(
+        &'f self,
+        facts: &'f Facts<'_>,
+        memory: &mut Memory,
+        claims: &mut Claims<'f>,
+        trace: Option<&Trace>,
+    ) -> Result<(), Failure> {
+        let fail = |cause| Failure { claim: self.name.clone(), cause };
+        let taken = self.value.take(facts, memory).map_err(|failure| fail(Cause::Value(failure)))?;
+        let Some(taken) = taken else {
+            told::absent(trace, &self.name, &self.value);
+            return if self.required { Err(fail(Cause::Missing)) } else { Ok(()) };
+        };
+        let told = Told::taken(trace, &taken);
+        let put = self.fit(taken.value).and_then(|value| told_of(told, claims, |claims| self.put(value, claims)));
+        put.map_err(|why| fail(Cause::Type(why)))
+    }
+
     fn fit<'v>(&self, value: Found<'v>) -> Result<Found<'v>, &'static str> {
         match self.kind {
             _ if self.flatten.is_some() && value.is_object() => Ok(value),
@@ -387,6 +407,7 @@ impl Include {
         kinds: &[(String, Kind)],
         facts: &'f Facts<'_>,
         claims: &mut Claims<'f>,
+        trace: Option<&Trace>,
     ) -> Result<(), Failure> {
         let fail = |claim: &str, cause| Failure { claim: claim.to_owned(), cause };
         let object = self.path.first(facts).map_err(|failure| fail("include", Cause::Value(failure)))?;
@@ -396,8 +417,9 @@ impl Include {
             if !wanted || value.is_null() {
                 continue;
             }
+            let told = Told::included(trace, &self.path, &self.place, (name, value));
             let value = Cow::Owned(value.clone());
-            let put = match (&self.flatten, &value) {
+            let put = told_of(told, claims, |claims| match (&self.flatten, &value) {
                 (Some(separator), Cow::Owned(Value::Object(_))) => flatten(name, &value, separator, claims, 0),
                 _ => {
                     let fit = match kind_of(name, kinds) {
@@ -406,11 +428,25 @@ impl Include {
                     };
                     fit.map(|value| set(claims, Cow::Owned(name.clone()), value))
                 }
-            };
+            });
             put.map_err(|why| fail(name, Cause::Type(why)))?;
         }
         Ok(())
     }
+}
+
+/// Puts claims among others; if somebody looks on, they are told which.
+fn told_of<'f>(
+    told: Option<Told<'_>>,
+    claims: &mut Claims<'f>,
+    put: impl FnOnce(&mut Claims<'f>) -> Result<(), &'static str>,
+) -> Result<(), &'static str> {
+    let Some(told) = told else { return put(claims) };
+    let mut own = Claims::new();
+    put(&mut own)?;
+    told.became(&own);
+    own.into_iter().for_each(|(name, value)| set(claims, name, value));
+    Ok(())
 }
 
 /// Turns `{a: {b: 1}}` into `a_b`.

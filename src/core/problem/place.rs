@@ -1,6 +1,6 @@
 //! A place in a text, also inside a string of that text.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 /// A range of bytes of one source text.
 pub type Span = Range<usize>;
@@ -22,12 +22,19 @@ impl Source {
 }
 
 /// A range of bytes in a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Place {
     /// The text that it is in.
     pub source: Arc<Source>,
     /// The bytes of it.
     pub span: Span,
+}
+
+impl fmt::Debug for Place {
+    // The whole text at every place would hide what is told of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:?}", self.source.name, self.span)
+    }
 }
 
 impl Place {

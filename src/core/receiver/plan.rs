@@ -8,7 +8,7 @@ use super::{Absent, Contract, EmptyText, Judgement, Lists, Standing, length};
 use crate::core::{
     claims::Claims,
     rule::{Rule, Written},
-    trace::{Step, Trace},
+    trace::{Claim, Provenance, Step, Trace, Way},
 };
 
 /// The contract of a rule, ready to be kept.
@@ -38,8 +38,10 @@ impl Plan {
     /// # Errors
     /// The first claim that the receiver would refuse.
     pub fn keep<'f>(&'f self, claims: &mut Claims<'f>, trace: Option<&Trace>) -> Result<(), Failure> {
+        let before = trace.map(|_| claims.clone());
         self.shape(claims)?;
-        if let Some(trace) = trace {
+        if let (Some(trace), Some(before)) = (trace, before) {
+            tell(trace, &before, claims);
             let claims = claims.iter().map(|(name, value)| (&**name, &**value));
             for Judgement { claim, standing, words } in self.contract.judge(claims) {
                 let standing = standing.to_string();
@@ -118,6 +120,23 @@ impl Plan {
 
     fn fail(&self, claim: &str, words: String) -> Failure {
         Failure { receiver: self.contract.name, claim: claim.to_owned(), words }
+    }
+}
+
+/// Tells which claims got another form.
+fn tell(trace: &Trace, before: &Claims<'_>, after: &Claims<'_>) {
+    let add = |name: &str, value: Option<&Value>| {
+        let from = Provenance::new(Way::Contract);
+        trace.add(Step::Claim(Claim { name: name.to_owned(), value: value.cloned(), from }));
+    };
+    let is_in = |claims: &Claims<'_>, name: &str, value: Option<&Value>| {
+        claims.iter().any(|(known, other)| known == name && value.is_none_or(|value| **other == *value))
+    };
+    for (name, value) in after.iter().filter(|(name, value)| !is_in(before, name, Some(value))) {
+        add(name, Some(value));
+    }
+    for (name, _) in before.iter().filter(|(name, _)| !is_in(after, name, None)) {
+        add(name, None);
     }
 }
 

@@ -11,6 +11,7 @@ mod names;
 mod text;
 mod token;
 mod values;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -21,10 +22,10 @@ use toml::{
 };
 
 pub use auth::{ClientCredentials, Mtls, Scheme, Style};
-pub use calls::{Body, Call, Each, FailWhen, JsonBody, PageBy, Paginate, Retry, TokenPlace};
+pub use calls::{Body, Call, Each, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
-pub use names::{is_claim_name, is_rule_name, is_variable_name};
+pub use names::{RESERVED, is_call_name, is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
@@ -144,29 +145,10 @@ pub fn is_toml(source: &Arc<Source>, problems: &mut Problems) -> bool {
 }
 
 fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
-    reader.known(
-        fields,
-        &[
-            "description",
-            "docs",
-            "login",
-            "receiver",
-            "subject",
-            "vars",
-            "secrets",
-            "token",
-            "request",
-            "call",
-            "include",
-            "claims",
-            "require",
-            "script",
-            "accept",
-        ],
-    );
+    reader.known(fields, &words::RULE);
     let request = reader.table(fields, "request", "[request]");
     if let Some(request) = &request {
-        reader.known(request, &["headers", "query"]);
+        reader.known(request, &words::REQUEST);
     }
     let listed = |reader: &mut Reader<'_>, key: &str| {
         request.as_ref().map(|request| reader.texts(request, key)).unwrap_or_default()
@@ -202,7 +184,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
 /// `[login]`: what the auth server must be told besides our address. It is for people; it only has to be sound.
 fn login(reader: &mut Reader<'_>, fields: &Fields<'_>) {
     let Some(login) = reader.table(fields, "login", "[login]") else { return };
-    reader.known(&login, &["authorization_url", "token_url", "scopes"]);
+    reader.known(&login, &words::LOGIN);
     for key in ["authorization_url", "token_url"] {
         let Some(text) = reader.text(&login, key) else { continue };
         if !text.value.starts_with("https://") {
@@ -266,7 +248,7 @@ fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Option<Sec
 }
 
 fn secret(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SecretSource> {
-    let sound = reader.known(fields, &["env", "file"]);
+    let sound = reader.known(fields, &words::SECRET);
     match (fields.has("env"), fields.has("file")) {
         (true, false) => return reader.text(fields, "env").map(|env| SecretSource::Env(env.value)),
         (false, true) => return reader.text(fields, "file").map(|file| SecretSource::File(file.value)),
@@ -282,7 +264,7 @@ fn secret(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SecretSource> 
 fn include(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Include> {
     let mut includes = Vec::new();
     for table in reader.tables(fields, "include", "include") {
-        reader.known(&table, &["path", "only", "except", "flatten"]);
+        reader.known(&table, &words::INCLUDE);
         let path = reader.required_text(&table, "path", "name the object: `path = \"$.user\"`");
         let Some(path) = path else { continue };
         if table.has("only") && table.has("except") {
@@ -315,7 +297,7 @@ fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Written)> {
 fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
     let mut guards = Vec::new();
     for table in reader.tables(fields, "require", "[[require]]") {
-        reader.known(&table, &["that", "error", "reason"]);
+        reader.known(&table, &words::REQUIRE);
         let that = reader.required_text(&table, "that", "add `that = \"…\"`: the Rhai expression that must hold");
         let error = reader.required_text(&table, "error", DENIAL_HELP);
         let reason = reader.text(&table, "reason");
@@ -328,7 +310,7 @@ fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
 
 fn script(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Script> {
     let table = reader.table(fields, "script", "[script]")?;
-    let sound = reader.known(&table, &["source", "file"]);
+    let sound = reader.known(&table, &words::SCRIPT);
     match (table.has("source"), table.has("file")) {
         (true, false) => return reader.text(&table, "source").map(Script::Inline),
         (false, true) => return reader.text(&table, "file").map(Script::File),

@@ -3,7 +3,10 @@
 use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
-use super::text::{Reader, Text};
+use super::{
+    text::{Reader, Text},
+    words,
+};
 use crate::core::problem::Span;
 
 /// A value as written: one string, a chain of alternatives, or a table of options.
@@ -32,8 +35,8 @@ pub struct Options {
     pub join: Option<Text>,
     /// The type that the claim must have.
     pub kind: Option<Text>,
-    /// What stands in for an absent value.
-    pub default: Option<Value>,
+    /// What stands in for an absent value, and where it is written.
+    pub default: Option<(Value, Span)>,
     /// An absent value fails the request.
     pub required: bool,
     /// Removes white space at both ends.
@@ -83,10 +86,7 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: 
 
 fn options(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: &str) -> Option<Options> {
     let table = reader.as_table(value, what)?;
-    let sound = reader.known(
-        &table,
-        &["path", "rhai", "value", "many", "first", "join", "type", "default", "required", "trim", "lower", "flatten"],
-    );
+    let sound = reader.known(&table, &words::VALUE);
     let sources = ["path", "rhai", "value"].iter().filter(|key| table.has(key)).count();
     if sources != 1 {
         match sources {
@@ -113,7 +113,7 @@ fn options(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: &str) ->
         first: reader.flag(&table, "first"),
         join: reader.text(&table, "join"),
         kind: reader.text(&table, "type"),
-        default: table.get("default").and_then(|default| reader.json(default)),
+        default: table.get("default").and_then(|default| Some((reader.json(default)?, default.span()))),
         required: reader.flag(&table, "required"),
         trim: reader.flag(&table, "trim"),
         lower: reader.flag(&table, "lower"),

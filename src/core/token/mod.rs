@@ -73,6 +73,14 @@ impl Token {
         Ok(token)
     }
 
+    /// Where it was found, for people.
+    pub fn words(&self) -> &'static str {
+        match &self.0 {
+            Source::Header { .. } => "the token came in the header Authorization",
+            Source::Parameter(_) => "the token came as the parameter `access_token`",
+        }
+    }
+
     /// The token itself.
     pub fn value(&self) -> &str {
         match &self.0 {

@@ -20,7 +20,10 @@ use rhai::{
 };
 use serde_json::{Number, Value};
 
-use super::functions::{self, Clocks, Functions};
+use super::{
+    functions::{self, Clocks, Functions},
+    watch,
+};
 use crate::core::facts::{Facts, Part, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
@@ -45,6 +48,8 @@ pub struct Engine {
     roomy: [OnceLock<rhai::Engine>; 8],
     pub(super) functions: Functions,
     clocks: Clocks,
+    /// For coverage: runs scripts that tell which of their statements run.
+    watching: Option<Box<rhai::Engine>>,
 }
 
 /// How much data values hold at all depths, counted as Rhai's limits count.
@@ -151,7 +156,20 @@ impl Engine {
     pub fn new(clock: fn() -> Duration, now: fn() -> Duration) -> Self {
         let clocks = Clocks { steady: clock, now };
         let rhai = build(clocks, 1);
-        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clocks }
+        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clocks, watching: None }
+    }
+
+    /// The same, for scripts that tell which of their statements run.
+    #[must_use]
+    pub fn watching(self) -> Self {
+        let mut rhai = build(self.clocks, watch::ROOM);
+        watch::register(&mut rhai);
+        Engine { watching: Some(Box::new(rhai)), ..self }
+    }
+
+    /// What runs scripts that tell which of their statements run, if anybody wants to know.
+    pub(super) fn watcher(&self) -> Option<&rhai::Engine> {
+        self.watching.as_deref()
     }
 
     /// The engine for a run that is handed this much: at least half of its limits are left to the script.

@@ -1,6 +1,6 @@
 //! Rhai: one expression, or a whole script; what it mentions, and how it runs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseErrorType, Position, Scope, Stmt};
 
@@ -9,11 +9,12 @@ use super::{
     engine::{End, MAX_SCRIPT, Rejection, end_run, start_run},
     functions::{self, Fault, Unknown},
     path::Path,
+    watch::Watched,
 };
 use crate::core::{
     facts::{Facts, Root},
     message::Secret,
-    problem::{Code, Problem, Problems, did_you_mean, nearest},
+    problem::{Code, Place, Problem, Problems, did_you_mean, nearest},
 };
 
 /// What an expression may read besides the document.
@@ -48,6 +49,10 @@ pub struct Program {
     /// The line of the file on which it starts.
     first_line: usize,
     text: Box<str>,
+    /// For coverage: the same script, telling which of its statements run.
+    watched: Option<Box<Watched>>,
+    /// Where a script sets claims by name, for traces.
+    sets: Vec<(Box<str>, Place)>,
 }
 
 impl fmt::Debug for Program {
@@ -97,7 +102,7 @@ impl Expression {
     }
 
     /// Runs it as a condition. Absent is false.
-    pub fn holds(&self, facts: &Facts<'_>, memory: &mut Memory) -> Result<bool, Failure> {
+    pub(super) fn holds(&self, facts: &Facts<'_>, memory: &mut Memory) -> Result<bool, Failure> {
         match self {
             Expression::Path(path) => Ok(path.first(facts)?.is_some_and(|value| value.as_bool() == Some(true))),
             Expression::Program(program) => {
@@ -160,6 +165,15 @@ impl Program {
         roots.sort();
         roots.dedup();
         let first_line = spot.place(0..0).line_and_column().0;
+        let watched = known.engine.watcher().filter(|_| offer == Offer::Claims).and_then(|rhai| {
+            let parse = |text: &str| {
+                let parse = |text: &str| rhai.compile_with_scope(&names(offer, known), text).ok();
+                let ast = parse(text)?;
+                with_comparisons(text, &ast, known).and_then(|explicit| parse(&explicit)).or(Some(ast))
+            };
+            Watched::compile(text, rhai, |range| spot.place(range), parse).map(Box::new)
+        });
+        let sets = if offer == Offer::Claims { sets(spot, text, &ast) } else { Vec::new() };
         Some(Program {
             ast,
             engine: known.engine.clone(),
@@ -168,12 +182,37 @@ impl Program {
             secrets,
             first_line,
             text: text.trim().into(),
+            sets,
+            watched,
         })
+    }
+
+    /// The statements of a script, if they are watched: where each stands, and its first line.
+    pub fn statements(&self) -> &[(Place, String)] {
+        self.watched.as_ref().map_or(&[], |watched| &watched.statements)
+    }
+
+    /// Runs a script that is watched on these claims, for nothing but to see which of its statements run.
+    pub fn watch(&self, facts: &Facts<'_>, memory: &mut Memory, claims: Map) -> Vec<Place> {
+        let (Some(watched), Some(rhai)) = (&self.watched, self.engine.watcher()) else { return Vec::new() };
+        memory.recall(&self.roots, facts);
+        let base = memory.scope.len();
+        memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
+        start_run();
+        let ran = watched.run(rhai, memory);
+        end_run();
+        memory.scope.rewind(base);
+        ran
     }
 
     /// What it reads.
     pub fn mentions(&self) -> &Mentions {
         &self.mentions
+    }
+
+    /// Where a script sets or removes a claim by its name: the last of these places.
+    pub fn sets(&self, claim: &str) -> Option<&Place> {
+        self.sets.iter().rev().find(|(name, _)| **name == *claim).map(|(_, place)| place)
     }
 
     /// Runs it and gives its value.
@@ -324,6 +363,61 @@ fn parse_problem(
     spot.problem(Code::UnknownName, range, format!("nothing is named `{name}`")).label("unknown name").help(help)
 }
 
+/// Where `claims.NAME` or `claims["NAME"]` is set, or removed by its name.
+fn sets(spot: &Spot<'_>, text: &str, ast: &AST) -> Vec<(Box<str>, Place)> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path| {
+        let name = match path.last() {
+            Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => set_claim(&assignment.1.lhs),
+            Some(ASTNode::Expr(expression)) => removed_claim(expression),
+            _ => None,
+        };
+        if let (Some(name), Some(node)) = (name, path.last()) {
+            found.push((name.into(), spot.place(line_around(text, offset(text, node.position())))));
+        }
+        true
+    });
+    found
+}
+
+/// The line that a byte of a text stands in, without the white space around it.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |start| start + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let start = start + line.len() - line.trim_start().len();
+    start..start + line.trim().len()
+}
+
+/// The claim that stands on the left of `=`.
+fn set_claim(left: &Expr) -> Option<&str> {
+    let (pair, name) = match left {
+        Expr::Dot(pair, ..) => match &pair.rhs {
+            Expr::Property(property, _) => (pair, property.2.as_str()),
+            // What is set is inside of the claim.
+            Expr::Dot(inner, ..) | Expr::Index(inner, ..) => match &inner.lhs {
+                Expr::Property(property, _) => (pair, property.2.as_str()),
+                _ => return None,
+            },
+            _ => return None,
+        },
+        Expr::Index(pair, ..) => (pair, key(&pair.rhs)?),
+        _ => return None,
+    };
+    is_claims(&pair.lhs).then_some(name)
+}
+
+/// The claim that `claims.remove("…")` takes away.
+fn removed_claim(expression: &Expr) -> Option<&str> {
+    let Expr::Dot(pair, ..) = expression else { return None };
+    let Expr::MethodCall(call, _) = &pair.rhs else { return None };
+    let name = call.args.first().and_then(key)?;
+    (is_claims(&pair.lhs) && matches!(call.name.as_str(), "remove" | "set")).then_some(name)
+}
+
+fn is_claims(expression: &Expr) -> bool {
+    matches!(expression, Expr::Variable(variable, ..) if variable.1 == "claims")
+}
+
 /// Reports what a function reads besides its parameters: it would fail at every call.
 fn outside_functions(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Problems) {
     ast.clone_functions_only().walk(&mut |path| {
@@ -387,7 +481,7 @@ fn literal_end(text: &str, at: usize) -> usize {
 }
 
 /// The byte of a text at a position of Rhai's.
-fn offset(text: &str, position: Position) -> usize {
+pub(super) fn offset(text: &str, position: Position) -> usize {
     let Some(line) = position.line() else { return text.len() };
     let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let column = position.position().unwrap_or(1).max(1) - 1;

@@ -2,23 +2,26 @@
 //!
 //! Every step uses these. Each form is compiled once; running one never parses.
 
+mod condition;
 mod engine;
 mod expression;
 mod functions;
 mod path;
 mod plan;
 mod text;
+mod watch;
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
 use http::{HeaderName, header};
 use serde_json::Value;
 
+pub use condition::Condition;
 pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
 pub use functions::{ALL as FUNCTIONS, Family, Function};
 pub use path::{Path, looks_like_path};
-pub use plan::Plan;
+pub use plan::{Plan, Taken};
 pub use text::{Credentials, Position, Template, closing};
 
 use super::{

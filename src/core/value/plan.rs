@@ -10,8 +10,9 @@ use super::{
 };
 use crate::core::{
     facts::Facts,
-    problem::{Code, Problems, Source},
-    rule::{Options, Selection, Text, Written},
+    problem::{Code, Place, Problems, Source},
+    rule::{Options, Selection, Text, Written, place},
+    trace::{Point, PointKind, Provenance, Way},
 };
 
 /// A compiled value.
@@ -21,7 +22,11 @@ pub struct Plan {
     pick: Pick,
     trim: bool,
     lower: bool,
-    default: Option<Value>,
+    default: Option<(Value, Place)>,
+    /// Where it is written, for traces.
+    place: Place,
+    /// The parts of the document that it reads, by name, for traces.
+    reads: Box<[Box<str>]>,
 }
 
 #[derive(Debug)]
@@ -41,13 +46,31 @@ enum Pick {
     Join(String),
 }
 
-/// A value and the words of the rule that it came from.
+/// A value and the part of the rule that gave it.
 #[derive(Debug)]
 pub struct Taken<'f, 'p> {
     /// The value.
     pub value: Found<'f>,
-    /// The path, text or expression as written, or `default` or `constant`.
-    pub from: &'p str,
+    /// Where it came from.
+    pub trail: Trail<'p>,
+}
+
+/// Where a value came from. It is noted for every value, so it only points to what a trace would say.
+#[derive(Clone, Copy, Debug)]
+pub struct Trail<'p> {
+    plan: &'p Plan,
+    how: How,
+    /// Which alternative of the outermost chain, and of how many.
+    choice: Option<(usize, usize)>,
+    polish: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Written,
+    Default,
+    /// These alternatives contributed, a bit for each.
+    Joined(u64),
 }
 
 impl Plan {
@@ -68,45 +91,94 @@ impl Plan {
         known: &Known<'_>,
         problems: &mut Problems,
     ) -> Option<Plan> {
-        let plain = |origin| Plan { origin, pick: Pick::First, trim: false, lower: false, default: None };
         match written {
-            Written::Text(text) => origin(source, text, options, known, problems).map(plain),
+            Written::Text(text) => {
+                let origin = origin(source, text, options, known, problems)?;
+                Some(Plan::plain(origin, place(source, &text.span), known))
+            }
             Written::Chain(items) => {
                 let plans: Vec<_> =
                     items.iter().filter_map(|item| Plan::with(source, item, options, known, problems)).collect();
-                (plans.len() == items.len()).then(|| plain(Origin::Chain(plans)))
+                if plans.len() != items.len() {
+                    return None;
+                }
+                let start = plans.first().map_or(0..0, |plan| plan.place.span.clone());
+                let end = plans.last().map_or(0, |plan| plan.place.span.end);
+                Some(Plan::plain(Origin::Chain(plans), place(source, &(start.start..end)), known))
             }
             Written::Options(options) => {
-                let origin = match &options.selection {
+                let whole = place(source, &options.span);
+                let plan = match &options.selection {
                     Selection::Path(written) => match Plan::with(source, written, Some(options), known, problems)? {
-                        Plan { origin, pick: Pick::First, trim: false, lower: false, default: None } => origin,
-                        nested => Origin::Chain(vec![nested]),
+                        plain @ Plan { pick: Pick::First, trim: false, lower: false, default: None, .. } => plain,
+                        nested => Plan::plain(Origin::Chain(vec![nested]), whole, known),
                     },
                     Selection::Rhai(text) => {
                         let spot = Spot::text(source, text);
-                        Origin::Expression(Expression::compile(&spot, &text.value, Offer::Document, known, problems)?)
+                        let expression = Expression::compile(&spot, &text.value, Offer::Document, known, problems)?;
+                        Plan::plain(Origin::Expression(expression), place(source, &text.span), known)
                     }
-                    Selection::Constant(value) => Origin::Constant(value.clone()),
+                    Selection::Constant(value) => Plan::plain(Origin::Constant(value.clone()), whole, known),
                 };
                 let pick = match (&options.join, options.many) {
                     (Some(join), _) => Pick::Join(join.value.clone()),
                     (None, true) => Pick::Many,
                     (None, false) => Pick::First,
                 };
-                Some(Plan { origin, pick, trim: options.trim, lower: options.lower, default: options.default.clone() })
+                let default = options.default.clone().map(|(value, span)| (value, place(source, &span)));
+                Some(Plan { pick, trim: options.trim, lower: options.lower, default, ..plan })
             }
         }
     }
 
+    /// A value without options.
+    fn plain(origin: Origin, place: Place, known: &Known<'_>) -> Plan {
+        let mut mentions = Mentions::default();
+        origin.mentions(&mut mentions);
+        let mut reads: Vec<Box<str>> = mentions.paths.iter().map(|(root, _)| known.name(*root).into()).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        Plan { origin, pick: Pick::First, trim: false, lower: false, default: None, place, reads: reads.into() }
+    }
+
     /// Adds what it reads.
     pub fn mentions(&self, mentions: &mut Mentions) {
-        match &self.origin {
-            Origin::Path(path) => path.mentions(mentions),
-            Origin::Text(text) => text.mentions(mentions),
-            Origin::Expression(expression) => expression.mentions(mentions),
-            Origin::Constant(_) => {}
-            Origin::Chain(plans) => plans.iter().for_each(|plan| plan.mentions(mentions)),
+        self.origin.mentions(mentions);
+    }
+
+    /// What coverage asks of the value of a claim: that it comes from each of its sources, and is the default. A
+    /// constant that stands alone cannot be missed.
+    pub fn points(&self, claim: &str) -> Vec<Point> {
+        let mut points = Vec::new();
+        if !matches!(self.origin, Origin::Constant(_)) {
+            self.add_points(claim, &mut points);
+        } else if let Some(default) = self.default_point(claim) {
+            points.push(default);
         }
+        points
+    }
+
+    fn add_points(&self, claim: &str, points: &mut Vec<Point>) {
+        let source = |plan: &Plan, words: &str| Point {
+            kind: PointKind::Value,
+            place: plan.place.clone(),
+            words: format!("`{claim}` never {words} {}", plan.origin.short()),
+        };
+        match (&self.origin, &self.pick) {
+            // What contributes is known, and no more: what an alternative is made of is not.
+            (Origin::Chain(plans), Pick::Join(_)) => {
+                points.extend(plans.iter().map(|plan| source(plan, "has a part from")));
+            }
+            (Origin::Chain(plans), _) => plans.iter().for_each(|plan| plan.add_points(claim, points)),
+            _ => points.push(source(self, "comes from")),
+        }
+        points.extend(self.default_point(claim));
+    }
+
+    fn default_point(&self, claim: &str) -> Option<Point> {
+        let (value, place) = self.default.as_ref()?;
+        let words = format!("`{claim}` never takes its default {value}");
+        Some(Point { kind: PointKind::Default, place: place.clone(), words })
     }
 
     /// The value; `None` if it is absent and has no default.
@@ -117,43 +189,37 @@ impl Plan {
             Pick::Join(with) => self.joined(with, facts, memory)?,
         };
         let taken = taken.map(|taken| self.polish(taken)).filter(|taken| !self.trim || !is_empty(&taken.value));
-        let default = || self.default.as_ref().map(|value| Taken { value: Cow::Owned(value.clone()), from: "default" });
+        let default = || {
+            let (value, _) = self.default.as_ref()?;
+            Some(Taken { value: Cow::Owned(value.clone()), trail: self.trail(How::Default) })
+        };
         Ok(taken.filter(|taken| !taken.value.is_null()).or_else(default))
     }
 
     fn first<'f, 'p>(&'p self, facts: &'f Facts<'_>, memory: &mut Memory) -> Result<Option<Taken<'f, 'p>>, Failure> {
-        Ok(match &self.origin {
-            Origin::Path(path) => path.first(facts)?.map(|value| Taken { value, from: path.text() }),
-            Origin::Text(text) => text
-                .render(facts, memory, None)?
-                .map(|value| Taken { value: Cow::Owned(Value::String(value)), from: text.text() }),
-            Origin::Expression(Expression::Path(path)) => {
-                path.first(facts)?.map(|value| Taken { value, from: path.text() })
-            }
+        let value = match &self.origin {
+            Origin::Path(path) | Origin::Expression(Expression::Path(path)) => path.first(facts)?,
+            Origin::Text(text) => text.render(facts, memory, None)?.map(|value| Cow::Owned(Value::String(value))),
             Origin::Expression(Expression::Program(program)) => {
                 let value = program.run(facts, memory, None)?;
                 let unfit = |why| Failure::Unfit { place: "a claim", why };
-                from_script(&value)
-                    .map_err(unfit)?
-                    .map(|value| Taken { value: Cow::Owned(value), from: self.expression_text() })
+                from_script(&value).map_err(unfit)?.map(Cow::Owned)
             }
-            Origin::Constant(value) => Some(Taken { value: Cow::Owned(value.clone()), from: "constant" }),
-            Origin::Chain(plans) => {
-                for plan in plans {
-                    if let Some(taken) = plan.take(facts, memory)?.filter(|taken| !is_empty(&taken.value)) {
-                        return Ok(Some(taken));
-                    }
-                }
-                None
-            }
-        })
+            Origin::Constant(value) => Some(Cow::Owned(value.clone())),
+            Origin::Chain(plans) => return alternative(plans, |plan| plan.take(facts, memory)),
+        };
+        Ok(value.map(|value| Taken { value, trail: self.trail(How::Written) }))
     }
 
-    fn expression_text(&self) -> &str {
-        match &self.origin {
-            Origin::Expression(expression) => expression.text(),
-            _ => "",
-        }
+    /// Where a trace says that nothing was found.
+    pub fn absence(&self) -> Provenance {
+        let reads = self.reads.iter().map(ToString::to_string).collect();
+        let place = Some(self.place.clone());
+        Provenance { text: self.origin.words(), place, reads, ..Provenance::new(Way::Absent) }
+    }
+
+    fn trail(&self, how: How) -> Trail<'_> {
+        Trail { plan: self, how, choice: None, polish: None }
     }
 
     /// All nodes: those of a path, or those of every alternative of a chain that is joined.
@@ -176,16 +242,12 @@ impl Plan {
 
     fn many<'f, 'p>(&'p self, facts: &'f Facts<'_>, memory: &mut Memory) -> Result<Option<Taken<'f, 'p>>, Failure> {
         if let Origin::Chain(plans) = &self.origin {
-            for plan in plans {
-                if let Some(taken) = plan.many(facts, memory)?.filter(|taken| !is_empty(&taken.value)) {
-                    return Ok(Some(taken));
-                }
-            }
-            return Ok(None);
+            return alternative(plans, |plan| plan.many(facts, memory));
         }
         let items: Vec<_> = self.nodes(facts, memory)?.into_iter().filter(|node| !node.is_null()).collect();
         let value = Value::Array(items.into_iter().map(Cow::into_owned).collect());
-        Ok(Some(Taken { value: Cow::Owned(value), from: self.words() }).filter(|taken| !is_empty(&taken.value)))
+        Ok(Some(Taken { value: Cow::Owned(value), trail: self.trail(How::Written) })
+            .filter(|taken| !is_empty(&taken.value)))
     }
 
     fn joined<'f, 'p>(
@@ -195,10 +257,15 @@ impl Plan {
         memory: &mut Memory,
     ) -> Result<Option<Taken<'f, 'p>>, Failure> {
         let mut nodes = Vec::new();
+        let mut contributed = 0;
         match &self.origin {
             Origin::Chain(plans) => {
-                for plan in plans {
-                    nodes.extend(plan.nodes(facts, memory)?);
+                for (number, plan) in plans.iter().enumerate() {
+                    let found = plan.nodes(facts, memory)?;
+                    if found.iter().any(|node| !is_empty(node)) {
+                        contributed |= 1 << number.min(63);
+                    }
+                    nodes.extend(found);
                 }
             }
             _ => nodes = self.nodes(facts, memory)?,
@@ -214,20 +281,13 @@ impl Plan {
         if parts.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Taken { value: Cow::Owned(Value::String(parts.join(with))), from: self.words() }))
+        Ok(Some(Taken {
+            value: Cow::Owned(Value::String(parts.join(with))),
+            trail: self.trail(How::Joined(contributed)),
+        }))
     }
 
-    fn words(&self) -> &str {
-        match &self.origin {
-            Origin::Path(path) => path.text(),
-            Origin::Text(text) => text.text(),
-            Origin::Expression(expression) => expression.text(),
-            Origin::Constant(_) => "constant",
-            Origin::Chain(_) => "joined",
-        }
-    }
-
-    fn polish<'f, 'p>(&self, taken: Taken<'f, 'p>) -> Taken<'f, 'p> {
+    fn polish<'f, 'p>(&self, mut taken: Taken<'f, 'p>) -> Taken<'f, 'p> {
         if !self.trim && !self.lower {
             return taken;
         }
@@ -236,13 +296,96 @@ impl Plan {
             Value::String(if self.lower { text.to_lowercase() } else { text.to_owned() })
         };
         let value = match &*taken.value {
-            Value::String(text) => Cow::Owned(polish(text)),
+            Value::String(text) => polish(text),
             Value::Array(items) => {
-                Cow::Owned(items.iter().map(|item| item.as_str().map_or_else(|| item.clone(), polish)).collect())
+                items.iter().map(|item| item.as_str().map_or_else(|| item.clone(), polish)).collect()
             }
             _ => return taken,
         };
-        Taken { value, from: taken.from }
+        if *taken.value != value {
+            taken.trail.polish = Some(match (self.trim, self.lower) {
+                (true, true) => "trimmed and in lower case",
+                (true, false) => "trimmed",
+                (false, _) => "in lower case",
+            });
+        }
+        Taken { value: Cow::Owned(value), trail: taken.trail }
+    }
+}
+
+/// The first alternative that gives something.
+fn alternative<'f, 'p>(
+    plans: &'p [Plan],
+    mut take: impl FnMut(&'p Plan) -> Result<Option<Taken<'f, 'p>>, Failure>,
+) -> Result<Option<Taken<'f, 'p>>, Failure> {
+    for (number, plan) in plans.iter().enumerate() {
+        if let Some(mut taken) = take(plan)?.filter(|taken| !is_empty(&taken.value)) {
+            taken.trail.choice = Some((number, plans.len()));
+            return Ok(Some(taken));
+        }
+    }
+    Ok(None)
+}
+
+impl Origin {
+    fn mentions(&self, mentions: &mut Mentions) {
+        match self {
+            Origin::Path(path) => path.mentions(mentions),
+            Origin::Text(text) => text.mentions(mentions),
+            Origin::Expression(expression) => expression.mentions(mentions),
+            Origin::Constant(_) => {}
+            Origin::Chain(plans) => plans.iter().for_each(|plan| plan.origin.mentions(mentions)),
+        }
+    }
+
+    /// In a few words.
+    fn short(&self) -> String {
+        match self {
+            Origin::Constant(value) => format!("the constant {value}"),
+            _ => format!("`{}`", self.words().split_whitespace().collect::<Vec<_>>().join(" ")),
+        }
+    }
+
+    /// As written.
+    fn words(&self) -> String {
+        match self {
+            Origin::Path(path) => path.text().to_owned(),
+            Origin::Text(text) => text.text().to_owned(),
+            Origin::Expression(expression) => expression.text().to_owned(),
+            Origin::Constant(_) => "constant".to_owned(),
+            Origin::Chain(plans) => plans.iter().map(|plan| plan.origin.words()).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+impl Trail<'_> {
+    /// The same for people.
+    pub fn provenance(&self) -> Provenance {
+        let Trail { plan, how, choice, polish } = *self;
+        let (way, text) = match (how, &plan.origin) {
+            (How::Default, _) => (Way::Default, String::new()),
+            (How::Joined(_), origin) => (Way::Joined, origin.words()),
+            (How::Written, Origin::Path(_)) => (Way::Path, plan.origin.words()),
+            (How::Written, Origin::Text(_)) => (Way::Text, plan.origin.words()),
+            (How::Written, Origin::Expression(_)) => (Way::Expression, plan.origin.words()),
+            (How::Written, Origin::Constant(_) | Origin::Chain(_)) => (Way::Constant, String::new()),
+        };
+        let parts = match (how, &plan.origin) {
+            (How::Joined(contributed), Origin::Chain(plans)) => {
+                let taken = plans.iter().enumerate().filter(|(number, _)| contributed & 1 << (*number).min(63) != 0);
+                taken.map(|(_, plan)| plan.place.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let place = match (how, &plan.default) {
+            (How::Default, Some((_, place))) => place,
+            _ => &plan.place,
+        };
+        let reads = match how {
+            How::Default => Vec::new(),
+            How::Written | How::Joined(_) => plan.reads.iter().map(ToString::to_string).collect(),
+        };
+        Provenance { way, text, place: Some(place.clone()), reads, choice, parts, polish, conversion: None }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::core::{
     rule::{ClientCredentials, Style, Text},
     store::{Entry, Key, Stored},
     token::{client_credentials, credentials},
-    trace::Step,
+    trace::Stage,
     value::Position,
 };
 
@@ -152,13 +152,22 @@ impl OwnToken {
     }
 
     /// The token that is kept, or a new one.
-    pub(in crate::core::calls) async fn get<H: Host>(&self, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
-        round.host.shared(&self.key, self.fetch(round)).await
+    pub(in crate::core::calls) async fn get<H: Host>(
+        &self,
+        call: &str,
+        round: &Round<'_, H>,
+    ) -> Result<Entry, TokenFault> {
+        let entry = round.host.shared(&self.key, self.fetch(call, round)).await?;
+        if let (Some(trace), Stored::AccessToken(token)) = (round.trace, &entry.value) {
+            trace.hide("our own token", token.expose());
+        }
+        Ok(entry)
     }
 
     /// Another token than the one that was refused; `None` if that one was exchanged of late, and is the new one.
     pub(in crate::core::calls) async fn exchange<H: Host>(
         &self,
+        call: &str,
         round: &Round<'_, H>,
         refused: &Entry,
     ) -> Result<Option<Entry>, TokenFault> {
@@ -167,15 +176,16 @@ impl OwnToken {
             Ok::<_, Infallible>(Entry { value: Stored::Done, lifetime: PATIENCE })
         };
         let Ok(_) = round.host.shared(&self.exchanged, once).await;
-        let entry = self.get(round).await?;
+        let entry = self.get(call, round).await?;
         Ok((entry.value != refused.value).then_some(entry))
     }
 
-    async fn fetch<H: Host>(&self, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
+    async fn fetch<H: Host>(&self, call: &str, round: &Round<'_, H>) -> Result<Entry, TokenFault> {
         let answer = round.host.fetch(self.request.clone()).await.map_err(TokenFault::Fetch)?;
         let entry = read(&answer)?;
         if let Some(trace) = round.trace {
-            trace.add(Step::Note(format!("a token of our own was fetched, for {} s", entry.lifetime.as_secs())));
+            let words = format!("a token of our own was fetched, for {} s", entry.lifetime.as_secs());
+            trace.note(Stage::Call(call.to_owned()), words);
         }
         Ok(entry)
     }

@@ -11,6 +11,7 @@ use crate::core::{
     facts::Root,
     problem::{Code, Problem, Span},
     rule::{self, Body, PageBy, Text, is_claim_name},
+    trace::Asking,
     value::{Known, Mentions, Path, looks_like_path},
 };
 
@@ -35,7 +36,7 @@ impl Compiler<'_> {
         let items =
             paginate.items.as_ref().map(|text| self.in_page(call, text).filter(|path| self.one_list(text, path)));
         let until = paginate.until.as_ref().map(|text| {
-            let until = self.condition(text)?;
+            let until = self.condition(call, Asking::Until, text)?;
             let mut mentions = Mentions::default();
             until.mentions(&mut mentions);
             self.mentions.extend(&mentions);

@@ -81,6 +81,27 @@ impl Decoder {
         }
     }
 
+    /// As what an answer was read, for people.
+    pub(super) fn words(&self, answer: &Answer) -> String {
+        let content_type = ContentType::of(&answer.headers);
+        let first = answer.body.trim_ascii_start().first();
+        let read = match (self, content_type.kind, first) {
+            (_, _, None) => "nothing",
+            (Decoder::ByContentType, Kind::Xml, Some(b'<')) | (Decoder::Xml(_), ..) => "XML",
+            (Decoder::ByContentType, Kind::Form, Some(first)) if !b"{[<\"".contains(first) => "a form",
+            (Decoder::ByContentType | Decoder::Json, ..) => "JSON",
+            (Decoder::Text, ..) => "one text",
+            (Decoder::Form, ..) => "a form",
+            (Decoder::Jsonp, ..) => "JSONP",
+            (Decoder::DataUri, ..) => "a picture",
+            (Decoder::Jwt(_), ..) => "a JWT, verified",
+        };
+        match content_type.essence {
+            "" => format!("read as {read}; it names no Content-Type"),
+            named => format!("read as {read}; it calls itself `{named}`"),
+        }
+    }
+
     /// Reads an answer, as far as the rule needs it. An answer without content is null.
     pub(super) async fn read<H: Host>(&self, shape: &Shape, answer: &Answer, host: &H) -> Result<Kept, Cause> {
         match self {
@@ -130,6 +151,33 @@ impl Decoder {
             }
             _ => Ok(Kept::Whole(value)),
         }
+    }
+}
+
+/// The formats of a text that was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// JSON in the call of a function.
+    Jsonp,
+}
+
+/// Reads a text as the answer of a call would be read, and keeps all of it.
+///
+/// # Errors
+/// What is wrong with it, without a byte of it.
+pub fn read_text(format: Text, text: &str) -> Result<Value, String> {
+    let parse = |text: &str| serde_json::from_str(text).map_err(|error| json::explain(text, &error));
+    match format {
+        Text::Json => parse(text),
+        Text::Jsonp => parse(jsonp::unwrap(text)?),
+        Text::Form => form::read(text, None),
+        Text::Xml => xml::read(text, &[]),
     }
 }
 
