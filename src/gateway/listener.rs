@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    Shared, Upstream,
+    BACKLOG, Shared, Upstream,
     connection::{self, End, Limits},
     service::Service,
 };
@@ -129,7 +129,8 @@ impl Desk {
     /// system is asked itself: what the runtime has not heard of yet is there too.
     fn take_rest(&self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, _)) = listener.accept() {
+        for _ in 0..BACKLOG {
+            let Ok((stream, _)) = listener.accept() else { return };
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
                 self.take(stream);
             }
