@@ -21,6 +21,8 @@ mod capabilities;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What shells complete, and manual pages.
+mod completions;
 // What of a rule no case comes past.
 mod coverage;
 // Tokens and certificates of our own.
@@ -51,6 +53,8 @@ mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
+// The catalogue as a whole, rule by rule.
+mod catalogue;
 // The catalogue against documented answers.
 mod providers;
 // What is proposed from a sample answer.
@@ -67,6 +71,8 @@ mod rules;
 mod schema;
 // Scripts that try to run away.
 mod scripts;
+// The rules inside of the program.
+mod shipped;
 // Whose token passes, and whose answer.
 mod tokens;
 // What people who look on are told of an evaluation.

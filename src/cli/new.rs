@@ -8,10 +8,11 @@ use std::{
 
 use clap::Args;
 
-use super::{Common, DONE, output, runtime};
+use super::{Common, DONE, add::write, output, runtime};
 use crate::{
     config,
-    core::{Proposal, Sample, propose},
+    core::{Proposal, Sample, is_rule_name, propose},
+    gateway::catalogue,
 };
 
 /// The longest sample that is read, in bytes. What a rule is made from is bounded by the core.
@@ -25,11 +26,14 @@ pub(super) struct Arguments {
     /// The name of the rule, which is also its path.
     name: String,
     /// A file with what the provider answers, or `-` for standard input; `CALL=FILE` for each of several calls.
-    #[arg(long, value_name = "[CALL=]FILE", required = true)]
+    #[arg(long, value_name = "[CALL=]FILE", required_unless_present = "like")]
     from: Vec<String>,
     /// The address that gives the answer; `CALL=URL` for each of several calls.
     #[arg(long, value_name = "[CALL=]URL")]
     url: Vec<String>,
+    /// The shipped rule to start from instead.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "url"])]
+    like: Option<String>,
     /// Overwrite the rule and its cases if they are there.
     #[arg(long)]
     force: bool,
@@ -39,24 +43,44 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let folder = config::load(&arguments.common.flags())?.settings.rules;
-    let mut samples = samples(&arguments.from)?;
-    addresses(&mut samples, &arguments.url)?;
-    let proposal = runtime()?.block_on(propose(&arguments.name, &samples))?;
-    let files = [("toml", &proposal.rule), ("test.toml", &proposal.cases)];
-    write(&folder, &arguments.name, files, arguments.force)?;
-    show(&folder, &arguments.name, &proposal);
+    match &arguments.like {
+        Some(like) => copy(arguments, like, &folder)?,
+        None => make(arguments, &folder)?,
+    }
+    let rule = folder.join(format!("{}.toml", arguments.name));
+    let rule = rule.display();
+    output::say(&format!(
+        "next:\n  claimsmith check {rule}\n  claimsmith test {rule}\n  claimsmith try {rule} --trace"
+    ));
     Ok(DONE)
 }
 
-/// Writes a rule and its cases: both, or none if one is there already.
-pub(super) fn write(folder: &Path, name: &str, files: [(&str, &String); 2], force: bool) -> Result<(), String> {
-    let paths = files.map(|(ending, text)| (folder.join(format!("{name}.{ending}")), text));
-    if let Some((path, _)) = paths.iter().find(|(path, _)| !force && path.exists()) {
-        return Err(format!("{} is there already: another name, or `--force` to overwrite it", path.display()));
+/// A rule from samples.
+fn make(arguments: &Arguments, folder: &Path) -> Result<(), String> {
+    let mut samples = samples(&arguments.from)?;
+    addresses(&mut samples, &arguments.url)?;
+    let proposal = runtime()?.block_on(propose(&arguments.name, &samples))?;
+    write(folder, &arguments.name, [&proposal.rule, &proposal.cases], arguments.force)?;
+    show(folder, &arguments.name, &proposal);
+    Ok(())
+}
+
+/// A rule from one that is shipped.
+fn copy(arguments: &Arguments, like: &str, folder: &Path) -> Result<(), String> {
+    let name = &arguments.name;
+    if !is_rule_name(name) {
+        return Err(format!(
+            "`{name}` cannot be the name of a rule: lower-case letters, digits, `-` and `_`, at most 64"
+        ));
     }
-    let fault = |path: &Path, error: &io::Error| format!("cannot write {}: {error}", path.display());
-    fs::create_dir_all(folder).map_err(|error| fault(folder, &error))?;
-    paths.iter().try_for_each(|(path, text)| fs::write(path, text).map_err(|error| fault(path, &error)))
+    let shipped = catalogue().find(like)?;
+    write(folder, name, [shipped.rule, shipped.cases], arguments.force)?;
+    output::say(&format!(
+        "wrote {}, which is like {} so far",
+        folder.join(format!("{name}.toml")).display(),
+        shipped.name
+    ));
+    Ok(())
 }
 
 /// What a file or standard input holds, by the name of its call.
@@ -140,9 +164,4 @@ fn show(folder: &Path, name: &str, proposal: &Proposal) {
         output::say(&format!("note: {remark}"));
     }
     output::say("note: the sample is in the case file as it is: replace what belongs to a real person");
-    let rule = path("toml");
-    let rule = rule.display();
-    output::say(&format!(
-        "next:\n  claimsmith check {rule}\n  claimsmith test {rule}\n  claimsmith try {rule} --trace"
-    ));
 }

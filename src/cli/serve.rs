@@ -1,17 +1,17 @@
 //! `claimsmith serve`
 
-use super::{Asked, Common, DONE, Signals, output, runtime};
+use super::{Asked, DONE, Served, Signals, output, runtime};
 use crate::{
     config,
     core::problem::Severity,
     gateway::{Admin, Loaded, Reloader, Secrets, start, start_log},
 };
 
-pub(super) fn run(common: &Common) -> Result<u8, String> {
-    let config = config::load(&common.flags())?;
+pub(super) fn run(served: &Served) -> Result<u8, String> {
+    let config = config::load(&served.flags())?;
     let settings = config.settings.clone();
     start_log(&settings.log);
-    let mut reloader = Reloader::new(common.flags(), config, Secrets::Real);
+    let mut reloader = Reloader::new(served.flags(), config, Secrets::Real);
     let loaded = reloader.load()?;
     show(&loaded);
     for rule in settings.rule.keys().filter(|name| loaded.routes.find(&format!("/{name}")).is_none()) {
@@ -19,7 +19,8 @@ pub(super) fn run(common: &Common) -> Result<u8, String> {
     }
     let rules = loaded.routes.names().join(",");
     if rules.is_empty() {
-        return Err(format!("no rule serves from {}: there is nothing to do", settings.rules.display()));
+        let help = "the folder has none that can, and `--use NAME` names none of the catalogue";
+        return Err(format!("no rule serves from {}: {help}", settings.rules.display()));
     }
     let runtime = runtime()?;
     // From here on signals are heard, also those that come before anybody waits for them.

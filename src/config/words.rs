@@ -9,6 +9,7 @@ pub static SETTINGS: Table = table(
     &[
         key("listen", PLAIN, r#""0.0.0.0:8080""#, "Where requests are accepted; `127.0.0.1:8080` without it."),
         key("rules", PLAIN, r#""rules""#, "The folder of the rules."),
+        key("use", NAMES, r#"["github", "discord"]"#, "Rules of the catalogue that serve besides those of the folder."),
         key("workers", COUNT, "4", "Threads that answer requests; 0, the default, for one a core."),
         key("deadline", DURATION, r#""10s""#, "The time for a whole request; `10s` without it."),
         key("max_requests", COUNT, "4096", "Requests on their way at once; more are answered 503."),
@@ -34,6 +35,7 @@ pub static SETTINGS: Table = table(
     Choice::Free,
 );
 
+const NAMES: &[Takes] = &[Takes::List(PLAIN), Takes::Text(Language::Plain)];
 const PLAIN: &[Takes] = &[Takes::Text(Language::Plain)];
 const DURATION: &[Takes] = &[Takes::Text(Language::Duration)];
 const COUNT: &[Takes] = &[Takes::Integer(0, i64::MAX)];

@@ -155,7 +155,7 @@ impl Compiler {
             receiver::check(rule, contract, problems);
         }
         if !problems.refuse() {
-            audit::run(rule, &calls, problems);
+            audit::run(rule, token.as_ref(), &calls, problems);
         }
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()

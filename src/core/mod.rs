@@ -41,6 +41,9 @@ mod value;
 mod format;
 mod schema;
 
+// A rule for people, by its text.
+mod card;
+
 // The whole.
 mod audit;
 mod compile;
@@ -55,6 +58,7 @@ mod propose;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
+    card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},

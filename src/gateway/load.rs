@@ -1,23 +1,15 @@
-//! Reads a folder of rules and compiles them, once or again and again.
+//! Reads the rules of a folder and of the catalogue, and what stands beside them.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
 };
 
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-
-use super::Upstream;
 use crate::{
-    config::Settings,
-    core::{
-        CompiledRule, Compiler, Host, Ingredients, MAX_SOURCE, Routes, SecretSource, ingredients,
-        problem::{Problem, Source},
-    },
+    catalogue::{Catalogue, PREFIX},
+    config::{DEFAULT_RULES, Settings},
+    core::{MAX_SOURCE, problem::Source},
 };
 
 /// The largest file beside a rule: no upstream may answer more.
@@ -25,223 +17,79 @@ const MAX_BESIDE: u64 = 1024 * 1024;
 /// Rules of a folder; with more it is most likely the wrong one.
 const MAX_RULES: usize = 10_000;
 
-/// The rules of a folder, and what is wrong with those that are refused.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The rules that serve.
-    pub routes: Routes<CompiledRule>,
-    /// All problems, also those of rules that serve.
-    pub problems: Vec<Problem>,
-    /// The names of the rules that do not serve.
-    pub refused: Vec<String>,
-    /// How each rule stands, by its name.
-    pub reports: Vec<Report>,
-    /// The names of rules that were compiled, or could not be read.
-    pub changed: Vec<String>,
-    /// The names of rules that were there before and are no more.
-    pub removed: Vec<String>,
-    /// Files that were read or asked for besides the rules themselves.
-    pub besides: Vec<PathBuf>,
-}
+/// A rule's name and text, or why that cannot be read.
+pub(super) type Text = (String, Result<Arc<Source>, String>);
 
-/// How a rule stands.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Its name.
-    pub name: String,
-    /// Whether it serves.
-    pub state: State,
-    /// The first digits of the hash of what serves: of its text, its script and its vars.
-    pub revision: String,
-    /// When that was loaded, since 1970.
-    pub since: Duration,
-    /// What is wrong with the files as they are.
-    pub problems: Vec<Problem>,
-    /// Why the file cannot be read.
-    pub unreadable: Option<String>,
-}
-
-/// Whether a rule serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It serves as its files say.
-    Serving,
-    /// Its files are broken; the last form that was sound goes on serving.
-    Kept,
-    /// It is broken and never was sound.
-    Refused,
-}
-
-impl State {
-    /// All states, in the order in which they are listed.
-    pub const ALL: [State; 3] = [State::Serving, State::Kept, State::Refused];
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Serving => "serving",
-            State::Kept => "kept",
-            State::Refused => "refused",
-        }
-    }
-}
-
-/// Reads and compiles all rules of a folder. A rule with an error is refused, the others serve.
+/// The texts of all rules of the folder, and of those of the catalogue that the settings use; and the names of those of
+/// the catalogue that rules of the folder stand in for.
 ///
 /// # Errors
-/// When the folder cannot be read.
-pub fn load(settings: &Settings, host: &Upstream) -> Result<Loaded, String> {
-    Loader::new().load(settings, host)
-}
-
-/// Loads a folder again and again. Only what has changed is compiled, and a rule that breaks keeps its last sound form.
-#[derive(Debug)]
-pub struct Loader {
-    compiler: Compiler,
-    known: BTreeMap<String, Known>,
-}
-
-/// What is known of a rule.
-#[derive(Debug)]
-struct Known {
-    /// Of everything that went into it, secrets too: for comparing, never to be shown. `None` if it was unreadable.
-    fingerprint: Option<[u8; 32]>,
-    sound: Option<Arc<CompiledRule>>,
-    report: Report,
-}
-
-impl Loader {
-    /// One that knows no rule yet.
-    pub fn new() -> Self {
-        Loader { compiler: Compiler::new::<Upstream>(), known: BTreeMap::new() }
+/// When the folder cannot be read, or the catalogue has no such rule.
+pub(super) fn texts(settings: &Settings) -> Result<(Vec<Text>, Vec<String>), String> {
+    let mut texts: Vec<Text> = local(settings)?.iter().map(|path| (stem(path), source(path))).collect();
+    if texts.len() > MAX_RULES {
+        let folder = settings.rules.display();
+        return Err(format!("{folder} has {} rules, and at most {MAX_RULES} are loaded", texts.len()));
     }
-
-    /// Reads the folder of the settings, and compiles what has changed.
-    ///
-    /// # Errors
-    /// When the folder cannot be read. What is known stays.
-    pub fn load(&mut self, settings: &Settings, host: &Upstream) -> Result<Loaded, String> {
-        let files = files(&settings.rules)?;
-        if files.len() > MAX_RULES {
-            let folder = settings.rules.display();
-            return Err(format!("{folder} has {} rules, and at most {MAX_RULES} are loaded", files.len()));
-        }
-        let (mut changed, mut besides) = (Vec::new(), Vec::new());
-        let mut before = std::mem::take(&mut self.known);
-        for path in files {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let vars = settings.rule.get(&name).map(|rule| rule.vars.clone()).unwrap_or_default();
-            let rule = Read::new(&path, vars, host, &mut besides, &settings.rules);
-            let old = before.remove(&name);
-            let known = match old {
-                Some(known) if rule.is_same(&known) => known,
-                old => {
-                    changed.push(name.clone());
-                    self.compile(&name, rule, old, host)
-                }
-            };
-            self.known.insert(name, known);
-        }
-        Ok(self.loaded(changed, before.into_keys().collect(), besides))
-    }
-
-    fn compile(&self, name: &str, read: Read, old: Option<Known>, host: &Upstream) -> Known {
-        let (rule, problems, unreadable) = match &read.source {
-            Err(why) => (None, Vec::new(), Some(why.clone())),
-            Ok(source) => {
-                let (rule, found) = self.compiler.compile(name, source, &read.vars, host);
-                (rule, found.sorted(), None)
-            }
-        };
-        let report = |state, revision, since| Report {
-            name: name.to_owned(),
-            state,
-            revision,
-            since,
-            problems: problems.clone(),
-            unreadable: unreadable.clone(),
-        };
-        let fingerprint = read.fingerprint;
-        match (rule, old) {
-            (Some(rule), _) => {
-                let report = report(State::Serving, read.revision, Upstream::now());
-                Known { fingerprint, sound: Some(Arc::new(rule)), report }
-            }
-            (None, Some(Known { sound: Some(rule), report: old, .. })) => {
-                Known { fingerprint, sound: Some(rule), report: report(State::Kept, old.revision, old.since) }
-            }
-            (None, _) => {
-                Known { fingerprint, sound: None, report: report(State::Refused, String::new(), Upstream::now()) }
+    let (local, mut hidden) = (texts.len(), Vec::new());
+    // Opened here and dropped again: what serves keeps nothing of it but its rules.
+    let catalogue = (!settings.shipped.is_empty()).then(Catalogue::open);
+    for name in &settings.shipped {
+        let Some(catalogue) = &catalogue else { break };
+        let shipped = catalogue.find(name)?;
+        match texts.iter().position(|(other, _)| other == shipped.name) {
+            Some(number) if number < local => hidden.push(name.clone()),
+            // It was named twice.
+            Some(_) => {}
+            None => {
+                let source = Source::new(format!("{PREFIX}{}", shipped.name), shipped.rule);
+                texts.push((shipped.name.to_owned(), Ok(source)));
             }
         }
     }
-
-    fn loaded(&self, changed: Vec<String>, removed: Vec<String>, besides: Vec<PathBuf>) -> Loaded {
-        let sound = self.known.iter().filter_map(|(name, known)| Some((name.clone(), known.sound.clone()?)));
-        let reports: Vec<_> = self.known.values().map(|known| known.report.clone()).collect();
-        let refused = reports.iter().filter(|report| report.state == State::Refused);
-        Loaded {
-            routes: Routes::new(sound),
-            problems: reports.iter().flat_map(|report| report.problems.clone()).collect(),
-            refused: refused.map(|report| report.name.clone()).collect(),
-            reports,
-            changed,
-            removed,
-            besides,
-        }
-    }
+    Ok((texts, hidden))
 }
 
-impl Default for Loader {
-    fn default() -> Self {
-        Loader::new()
-    }
+/// The rule files of the folder. Who uses the catalogue and names no folder needs none.
+fn local(settings: &Settings) -> Result<Vec<PathBuf>, String> {
+    let needless =
+        !settings.shipped.is_empty() && settings.rules == Path::new(DEFAULT_RULES) && !settings.rules.exists();
+    if needless { Ok(Vec::new()) } else { files(&settings.rules) }
 }
 
-/// A rule as its files are now.
-struct Read {
-    source: Result<Arc<Source>, String>,
-    vars: Map<String, Value>,
-    revision: String,
-    fingerprint: Option<[u8; 32]>,
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-impl Read {
-    fn new(path: &Path, vars: Map<String, Value>, host: &Upstream, besides: &mut Vec<PathBuf>, folder: &Path) -> Self {
-        let source = source(path);
-        let Ok(text) = &source else { return Read { source, vars, revision: String::new(), fingerprint: None } };
-        let Ingredients { secrets, script } = ingredients(text);
-        let mut hash = Sha256::new();
-        let mut add = |part: &[u8]| {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        };
-        add(text.text.as_bytes());
-        add(Value::Object(vars.clone()).to_string().as_bytes());
-        if let Some(name) = &script {
-            besides.push(folder.join(name));
-            add(host.script(name).unwrap_or_else(|why| why).as_bytes());
-        }
-        let shown = hash.clone().finalize();
-        for (name, source) in &secrets {
-            if let SecretSource::File(path) = source {
-                besides.push(path.into());
-            }
-            match host.secret(name, source) {
-                Ok(secret) => hash.update(Sha256::digest(secret.expose())),
-                Err(why) => hash.update(Sha256::digest(why)),
-            }
-        }
-        let revision = shown.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Read { source, vars, revision, fingerprint: Some(hash.finalize().into()) }
-    }
+/// The catalogue, for commands that take rules from it one by one.
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(Catalogue::open)
+}
 
-    fn is_same(&self, known: &Known) -> bool {
-        match &self.source {
-            Ok(_) => self.fingerprint.is_some() && self.fingerprint == known.fingerprint,
-            Err(why) => known.report.unreadable.as_ref() == Some(why),
-        }
-    }
+/// The folder that stands for the catalogue: its files are the rules and cases that are shipped.
+pub fn shipped_folder() -> &'static Path {
+    Path::new(PREFIX)
+}
+
+/// The text of a file in the folder that stands for the catalogue; `None` for any other file.
+fn shipped(path: &Path) -> Option<Result<&'static str, String>> {
+    let name = path.strip_prefix(shipped_folder()).ok()?.to_str()?;
+    let (name, cases) = match name.strip_suffix(".test.toml") {
+        Some(name) => (name, true),
+        None => (name.trim_end_matches(".toml"), false),
+    };
+    Some(catalogue().find(name).map(|shipped| if cases { shipped.cases } else { shipped.rule }))
+}
+
+/// True for a file that can be read, also one of the catalogue.
+pub fn is_file(path: &Path) -> bool {
+    shipped(path).map_or_else(|| path.is_file(), |text| text.is_ok())
+}
+
+/// True for a folder, also the one that stands for the catalogue.
+pub fn is_folder(path: &Path) -> bool {
+    path == shipped_folder() || path.is_dir()
 }
 
 /// The rule files of a folder, sorted. Case files, hidden files and other kinds are none.
@@ -267,6 +115,10 @@ pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
         format!("cannot read the rules folder {}: {error}{remedy}", folder.display())
     };
     let mut files = Vec::new();
+    if folder == shipped_folder() {
+        let of = |name: &str| [format!("{name}.test.toml"), format!("{name}.toml")].map(|file| folder.join(file));
+        return Ok(catalogue().iter().flat_map(|shipped| of(shipped.name)).collect());
+    }
     for entry in fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -283,13 +135,27 @@ pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
 /// # Errors
 /// A sentence that says why it cannot be read.
 pub fn source(path: &Path) -> Result<Arc<Source>, String> {
+    if let Some(text) = shipped(path) {
+        return text.map(|text| Source::new(path.display().to_string(), text));
+    }
     let fault = |why: String| format!("cannot read {}: {why}", path.display());
-    let length = fs::metadata(path).map_err(|error| fault(error.to_string()))?.len();
+    let length = fs::metadata(path).map_err(|error| fault(absent(path, &error)))?.len();
     if length > MAX_SOURCE as u64 {
         return Err(fault(format!("it has {length} bytes, and a rule has at most {MAX_SOURCE}")));
     }
     let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     Ok(Source::new(path.display().to_string(), text))
+}
+
+/// Why a file is not there; somebody may have meant a rule that is shipped.
+fn absent(path: &Path, error: &io::Error) -> String {
+    let name = stem(path);
+    match error.kind() {
+        io::ErrorKind::NotFound if catalogue().get(&name).is_some() => {
+            format!("{error}; `{PREFIX}{name}` is the rule that is shipped")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A file that stands beside a rule, bounded: a script, or the body of an answer of a case.

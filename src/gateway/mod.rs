@@ -11,6 +11,7 @@ mod connection;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
+mod loader;
 mod log;
 mod metrics;
 mod reload;
@@ -38,7 +39,8 @@ use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
     admin::{Admin, address as admin_address},
-    load::{Loaded, Loader, Report, State, bytes_beside, files, load, source, toml_files},
+    load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
+    loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
     reload::{Reloader, Reloading},
     store::Store,

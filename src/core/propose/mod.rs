@@ -26,7 +26,7 @@ use self::{
     walk::Parts,
 };
 use super::{
-    case::{Answered, Cases, Fault},
+    case::{Answered, Cases},
     problem::Source,
     rule::{MAX_SOURCE, is_call_name, is_rule_name},
 };
@@ -221,8 +221,8 @@ impl Draft<'_> {
         let files = |_: &str| Err("there is no such file".to_owned());
         let verdict = cases.run(0, (self.name, &Source::new("rule", rule)), &files).await;
         if let Some(fault) = verdict.faults.first() {
-            let why = verdict.failure.or_else(|| verdict.faults.get(1).map(Fault::words)).unwrap_or_default();
-            return Err(format!("no rule could be made of the sample: {} {why}", fault.words()));
+            let why = verdict.failure.clone().unwrap_or_else(|| fault.words());
+            return Err(format!("no rule could be made of the sample: {why}"));
         }
         let found = |claim: &str| match &verdict.answered {
             Some(Answered::Claims(claims)) => {

@@ -545,6 +545,14 @@ impl Call {
         }
     }
 
+    /// How a JWT that it answers is verified.
+    pub fn jwt(&self) -> Option<&super::Jwt> {
+        match &self.decode.as_ref()?.format {
+            super::Format::Jwt(jwt) => Some(jwt),
+            _ => None,
+        }
+    }
+
     /// Every text of the call with the place where it stands.
     pub fn span(&self) -> Span {
         self.name.span.clone()

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
+use url::Url;
 
 use self::content_type::{ContentType, Kind};
 use super::Cause;
@@ -71,6 +72,14 @@ impl Decoder {
     /// True if the answer is one text, which has no members.
     pub(super) fn gives_text(&self) -> bool {
         matches!(self, Decoder::Text | Decoder::DataUri)
+    }
+
+    /// Where the keys are fetched from that an answer is verified with, if they are.
+    pub(super) fn key_set(&self) -> Option<&Url> {
+        match self {
+            Decoder::Jwt(verifier) => verifier.key_set(),
+            _ => None,
+        }
     }
 
     /// How long reading may take at most besides: keys may have to be fetched.
