@@ -11,6 +11,8 @@
 
 mod support;
 
+// Health, metrics and the state of the rules.
+mod admin;
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
 // What it takes to speak to the providers there are.
@@ -61,6 +63,10 @@ mod providers;
 mod propose;
 // What each receiver insists on, kept.
 mod receivers;
+// Rules, secrets and settings that change while the program serves.
+mod reload;
+// Restarts that nobody notices.
+mod restart;
 // The rules that are shipped, and their cases.
 mod rules;
 // What editors are told of rules.

@@ -180,6 +180,26 @@ impl Compiler {
     }
 }
 
+/// What a rule is made of besides its own text; all of it is read when the rule is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingredients {
+    /// Its secrets, by their names in the rule.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// The name of its script file.
+    pub script: Option<String>,
+}
+
+/// What a rule names to be read besides it, as far as its text can be understood.
+pub fn ingredients(source: &Arc<Source>) -> Ingredients {
+    let Some(rule) = rule::read(source, &mut Problems::default()) else { return Ingredients::default() };
+    let secrets = rule.secrets.into_iter().filter_map(|(key, source)| Some((key.name, source?))).collect();
+    let script = match rule.script {
+        Some(rule::Script::File(name)) => Some(name.value),
+        Some(rule::Script::Inline(_)) | None => None,
+    };
+    Ingredients { secrets, script }
+}
+
 /// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.
 fn token_claims(rule: &Rule, calls: &[String], problems: &mut Problems) -> Option<Root> {
     match rule.token.as_ref()? {

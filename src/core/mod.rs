@@ -61,7 +61,7 @@ pub use self::{
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
-    compile::{CompiledRule, Compiler},
+    compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
