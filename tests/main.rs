@@ -45,6 +45,8 @@ mod protocol;
 mod providers;
 // What each receiver insists on, kept.
 mod receivers;
+// Logins as cases, without anything of the person.
+mod record;
 // The rules that are shipped, and their cases.
 mod rules;
 // Scripts that try to run away.

@@ -3,6 +3,7 @@
 //! The same compiler and the same evaluation as for a real request; only the host is another. So a case runs
 //! wherever the core runs.
 
+mod kept;
 mod recorded;
 
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use serde_json::{Map, Value};
 
 pub use self::recorded::Files;
 use self::recorded::Recording;
+pub use self::{
+    kept::Kept,
+    recorded::{USUAL_NOW, set_time, time},
+};
 use super::{
     compile::Compiler,
     evaluate::{Outcome, Reception, evaluate},

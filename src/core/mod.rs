@@ -45,6 +45,9 @@ mod evaluate;
 // A rule on recorded answers.
 mod case;
 
+// A login as a case.
+pub mod record;
+
 pub use self::{
     calls::Summary,
     case::{Cases, Difference, Files, Verdict},

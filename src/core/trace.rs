@@ -19,7 +19,7 @@ use std::{
 
 pub use self::{
     claim::{Claim, Provenance, Way, type_of},
-    hidden::Hidden,
+    hidden::{Hidden, forms},
 };
 use super::problem::Place;
 
