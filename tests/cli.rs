@@ -580,14 +580,14 @@ phone = "$.user.phone"
             let ran = run_with(world.command(&["acme", "--record"]), TOKEN);
             assert_eq!(ran.code, Some(0), "{}", ran.err);
             assert!(ran.err.contains("recorded as \"recorded: a login"), "{}", ran.err);
-            let text = std::fs::read_to_string(&cases).expect("it is written");
-            assert_eq!(text.matches("[[case]]").count(), number, "{text}");
+            let written = std::fs::read_to_string(&cases).expect("it is written");
+            assert_eq!(written.matches("[[case]]").count(), number, "{written}");
             for mark in [TOKEN, SECRET, "9007199254740993", "ada.mark", "engines.example", "mark"] {
                 for disguise in disguises(mark) {
-                    assert!(!text.contains(&disguise), "{disguise} in {text}");
+                    assert!(!written.contains(&disguise), "{disguise} in {written}");
                 }
             }
-            assert!(text.contains("url = \"https://api.example/me/s3cret-key?"), "{text}");
+            assert!(written.contains("url = \"https://api.example/me/s3cret-key?"), "{written}");
             let ran = run(claimsmith(&["test", text(world.folder.path())]));
             assert!(ran.out.ends_with("passed, 0 failed\n"), "{} {}", ran.out, ran.err);
         }

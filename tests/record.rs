@@ -271,7 +271,8 @@ echo           = "$.user.echo"
         claim("picture")
     );
     assert_eq!((&after["fresh"], &after["email_verified"], &after["level"]), (&true.into(), &true.into(), &3.into()));
-    assert_eq!((claim("locale"), claim("echo")), ("en-GB".to_owned(), "Bearer t0ken".to_owned()));
+    assert_eq!(claim("locale"), "en-GB");
+    assert!(claim("echo").ends_with(" t0ken"), "{}", claim("echo"));
     assert_eq!(claim("uuid").len(), 36);
     assert!(claim("name").chars().next().is_some_and(char::is_uppercase) && claim("name").len() == 12);
     for part in [
@@ -527,7 +528,7 @@ impl Random {
     }
 
     fn digits(&mut self, length: usize) -> String {
-        self.of("123456789", 1) + &self.of("0123456789", length - 1)
+        format!("{}{}", self.of("123456789", 1), self.of("0123456789", length - 1))
     }
 }
 
@@ -682,8 +683,14 @@ fn same_shape(before: &Value, after: &Value, marks: &[String]) {
             );
         }
         (Value::String(before), Value::String(after)) => {
-            let kind =
-                |text: &str| (text.is_empty(), text.contains('@'), text.starts_with("https://"), text.contains(' '));
+            let kind = |text: &str| {
+                (
+                    text.is_empty(),
+                    text.contains('@') || text.contains("%40"),
+                    text.starts_with("https://"),
+                    text.contains(' '),
+                )
+            };
             assert_eq!(kind(before), kind(after), "{before} {after}");
             if before.bytes().all(|byte| byte.is_ascii_digit()) {
                 assert!(
@@ -718,7 +725,7 @@ sub   = "$.a.sub"
 login = "$.a.login"
 "#;
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    let (mut answers, logins) = (0, 1000);
+    let (mut answers, logins) = (0, 700);
     for _ in 0..logins {
         let person = Person::new(&mut random);
         let marks = person.marks();

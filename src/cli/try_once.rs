@@ -36,8 +36,8 @@ pub(super) struct Arguments {
     json: bool,
     /// Write what the providers answered as a case, without token, secrets and personal data: into NAME.test.toml
     /// beside the rule, or into FILE.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    record: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    record: Option<Option<PathBuf>>,
     #[command(flatten)]
     common: Common,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     };
     let recorder = Recorder::new(&host);
     let Some(attempt) = attempt(&path, &settings, &recorder, &runtime, arguments)? else { return Ok(WRONG) };
-    let file = if file.as_os_str().is_empty() { path.with_extension("test.toml") } else { file.clone() };
+    let file = file.clone().unwrap_or_else(|| path.with_extension("test.toml"));
     record::append(&attempt, recorder, &path, &settings, &file, &runtime)?;
     Ok(attempt.code())
 }

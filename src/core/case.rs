@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 pub use self::recorded::Files;
 use self::recorded::Recording;
 pub use self::{
-    kept::Kept,
+    kept::{Kept, once_more},
     recorded::{USUAL_NOW, set_time, time},
 };
 use super::{

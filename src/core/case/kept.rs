@@ -52,7 +52,7 @@ impl Kept {
 }
 
 /// Lets everything else that is ready go first.
-pub(super) async fn once_more() {
+pub async fn once_more() {
     let mut waited = false;
     std::future::poll_fn(|context| match std::mem::replace(&mut waited, true) {
         true => std::task::Poll::Ready(()),

@@ -261,7 +261,7 @@ impl Redactor {
     fn number(&mut self, key: &str, number: &Number) -> Option<Number> {
         let text = number.as_str();
         let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-        if self.literals.has_number(text) || shapes::counts(key) {
+        if self.literals.has_number(text) || shapes::counts(key, digits) {
             return Some(number.clone());
         }
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {

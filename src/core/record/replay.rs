@@ -14,7 +14,7 @@ use super::{
     redact::{Answered, Credentials},
 };
 use crate::core::{
-    case::{Files, Kept, set_time, time},
+    case::{Files, Kept, once_more, set_time, time},
     host::{Host, SecretSource},
     identity::{Half, Identity},
     message::{Answer, FetchError, Outgoing, Secret},
@@ -140,6 +140,8 @@ impl Host for Replay<'_> {
             self.fault.borrow_mut().get_or_insert("it makes another request".into());
         }
         self.sent.borrow_mut().push(request);
+        // Calls that start together are all on their way before the first has its answer.
+        once_more().await;
         self.turn(Event::Fetched(number)).await;
         self.answers[number].reply.clone()
     }

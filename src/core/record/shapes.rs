@@ -102,43 +102,92 @@ pub(super) fn plain_key(key: &str) -> String {
     plain.trim_matches(['_', '@', '#', '$']).to_owned()
 }
 
-/// Members that say one of a few words, none of which is about a person alone.
-const WORDS: [&str; 31] = [
+/// Members that say one of a few words.
+const WORDS: [&str; 18] = [
     "type",
     "kind",
     "status",
     "state",
     "role",
     "roles",
-    "scope",
-    "scopes",
     "token_type",
-    "locale",
-    "lang",
-    "language",
-    "zoneinfo",
-    "timezone",
-    "time_zone",
-    "tz",
-    "country",
-    "country_code",
     "currency",
-    "error",
-    "code",
-    "error_code",
     "visibility",
     "object",
     "provider",
     "typename",
     "event",
-    "level",
     "plan",
+    "tier",
     "result",
     "category",
+    "use",
+];
+
+/// Words that such members say of anybody. Others may be a name; those that the rule compares with stay anyway.
+const USUAL: [&str; 58] = [
+    "account",
+    "active",
+    "admin",
+    "administrator",
+    "banned",
+    "basic",
+    "bearer",
+    "blocked",
+    "bot",
+    "business",
+    "completed",
+    "confirmed",
+    "contributor",
+    "custom",
+    "default",
+    "deleted",
+    "disabled",
+    "editor",
+    "email",
+    "enabled",
+    "enterprise",
+    "error",
+    "external",
+    "failed",
+    "failure",
+    "free",
+    "guest",
+    "home",
+    "inactive",
+    "individual",
+    "internal",
+    "invited",
+    "manager",
+    "member",
+    "mobile",
+    "moderator",
+    "ok",
+    "organization",
+    "other",
+    "owner",
+    "pending",
+    "person",
+    "personal",
+    "phone",
+    "premium",
+    "primary",
+    "private",
+    "pro",
+    "public",
+    "secondary",
+    "service",
+    "staff",
+    "success",
+    "suspended",
+    "team",
+    "user",
+    "verified",
+    "work",
 ];
 
 /// Members that count or measure something.
-const COUNTS: [&str; 22] = [
+const COUNTS: [&str; 17] = [
     "expires_in",
     "expires",
     "max_age",
@@ -156,11 +205,6 @@ const COUNTS: [&str; 22] = [
     "page_size",
     "total_count",
     "total_pages",
-    "retry_after",
-    "version",
-    "status",
-    "interval",
-    "code",
 ];
 
 /// Members that identify or locate a person, also by few digits.
@@ -178,20 +222,30 @@ const NAMES: [&str; 14] = [
 /// One of a few words, under a member that says such.
 pub(super) fn is_enumeration(key: &str, text: &str) -> bool {
     let key = plain_key(key);
-    let word = |word: &str| {
-        !word.is_empty() && word.len() <= 24 && word.chars().all(|c| c.is_ascii_alphabetic() || "_-./:".contains(c))
-    };
-    WORDS.contains(&key.as_str()) && (word(text) || key.starts_with("scope") && text.split(' ').all(word))
-        || matches!(key.as_str(), "zoneinfo" | "timezone" | "time_zone" | "tz") && is_zone(text)
+    let of = |more: &str| text.len() <= 64 && text.chars().all(|c| c.is_ascii_lowercase() || more.contains(c));
+    match key.as_str() {
+        "scope" | "scopes" => of("_.:/- "),
+        // `invalid_token`: nobody is called so.
+        "error" | "code" | "error_code" => of("_") && text.contains('_'),
+        "zoneinfo" | "timezone" | "time_zone" | "tz" => is_zone(text),
+        key => WORDS.contains(&key) && USUAL.iter().any(|word| text.eq_ignore_ascii_case(word)),
+    }
 }
 
-/// `+02:00`, `UTC`.
+/// `Europe/Berlin`, `UTC`, `+02:00`.
 fn is_zone(text: &str) -> bool {
-    text.len() <= 9 && text.chars().all(|c| c.is_ascii_digit() || "+-:UTCGM".contains(c))
+    let is_area = |(area, place): (&str, &str)| {
+        let areas =
+            ["Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific", "Etc"];
+        areas.contains(&area) && place.chars().all(|c| c.is_ascii_alphanumeric() || "_/+-".contains(c))
+    };
+    let is_offset = text.len() <= 9 && text.chars().all(|c| c.is_ascii_digit() || "+-:UTCGMZ".contains(c));
+    is_offset || text.split_once('/').is_some_and(is_area)
 }
 
-pub(super) fn counts(key: &str) -> bool {
-    COUNTS.contains(&plain_key(key).as_str())
+/// A number under this member counts something, and is no id.
+pub(super) fn counts(key: &str, digits: &str) -> bool {
+    digits.len() <= 8 && COUNTS.contains(&plain_key(key).as_str())
 }
 
 /// A number under this member is personal however short it is.

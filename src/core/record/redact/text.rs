@@ -265,7 +265,9 @@ impl Redactor {
             let (key, value) = (read(name), read(value));
             let is_short =
                 value.len() < 5 && value.bytes().all(|byte| byte.is_ascii_digit()) && !shapes::is_personal(&key);
-            let ours = is_short || shapes::counts(&key) || this.is_ours(&value);
+            let ours = is_short
+                || value.bytes().all(|byte| byte.is_ascii_digit()) && shapes::counts(&key, &value)
+                || this.is_ours(&value);
             let made = if ours { value } else { this.text_at(&key, &value, depth + 1) };
             let made: String = url::form_urlencoded::byte_serialize(made.as_bytes()).collect();
             format!("{}={made}", if this.member(&key) == key { name.to_owned() } else { this.member(&key) })
