@@ -3,6 +3,8 @@
 //! Every value keeps the layer that it came from, so that `claimsmith config` can
 //! tell. Settings hold no secrets: rules name those by reference.
 
+mod words;
+
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -20,11 +22,14 @@ use figment::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
+pub use self::words::SETTINGS;
 use crate::core::problem::did_you_mean;
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "claimsmith.toml";
 const PREFIX: &str = "CLAIMSMITH_";
+/// The folder of the rules when none is named.
+pub const DEFAULT_RULES: &str = "rules";
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +39,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder of the rules.
     pub rules: PathBuf,
+    /// Rules of the catalogue that serve besides those of the folder.
+    #[serde(rename = "use", deserialize_with = "names")]
+    pub shipped: Vec<String>,
     /// Threads that answer requests, each with its own connections; 0 for one a core.
     pub workers: usize,
     /// The time for a whole request, from its head to its answer.
@@ -132,7 +140,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            rules: PathBuf::from("rules"),
+            rules: PathBuf::from(DEFAULT_RULES),
+            shipped: Vec::new(),
             workers: 0,
             deadline: Span(Duration::from_secs(10)),
             max_requests: 4096,
@@ -145,6 +154,24 @@ impl Default for Settings {
             rule: BTreeMap::new(),
         }
     }
+}
+
+/// A list of names; in the environment, where lists are awkward, one text with commas.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        List(Vec<String>),
+        // A rule may be called `42`.
+        Number(u64),
+        Text(String),
+    }
+    let names = match Names::deserialize(deserializer)? {
+        Names::List(names) => names,
+        Names::Number(number) => vec![number.to_string()],
+        Names::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+    };
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }
 
 impl Default for Upstream {
@@ -234,6 +261,9 @@ pub struct Flags {
     /// `--rules`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
+    /// `--use`
+    #[serde(rename = "use", skip_serializing_if = "Vec::is_empty")]
+    pub shipped: Vec<String>,
     /// `--workers`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,

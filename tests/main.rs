@@ -17,12 +17,20 @@ mod calls;
 mod capabilities;
 // Rules on recorded answers, by the command for it.
 mod cases;
+// The rules inside of the program.
+mod catalogue;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What shells complete, and manual pages.
+mod completions;
+// What of a rule no case comes past.
+mod coverage;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.
 mod decode;
+// What an edit of a rule changes.
+mod diff;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.
@@ -31,24 +39,32 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// The one look of rules.
+mod format;
 // Functions that rules may call, and where they are listed.
 mod functions;
 // Calls for every value and every page, and calls that are tried again.
 mod lists;
 // What is written while the program serves, and what never is.
 mod logs;
+// The calls of a rule, drawn.
+mod plan;
 // What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
 // Logins as cases, without anything of the person.
 mod record;
 // The rules that are shipped, and their cases.
 mod rules;
+// What editors are told of rules.
+mod schema;
 // Scripts that try to run away.
 mod scripts;
 // Whose token passes, and whose answer.
@@ -57,3 +73,5 @@ mod tokens;
 mod traces;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -15,7 +15,7 @@ use claimsmith::core::{
 use serde_json::{Map, Value, json};
 
 /// A world with every secret but `MISSING`, and with no script files.
-struct World;
+pub struct World;
 
 impl Host for World {
     async fn fetch(&self, _: Outgoing) -> Result<Answer, FetchError> {

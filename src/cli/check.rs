@@ -2,18 +2,21 @@
 
 mod formats;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, DONE, WRONG, output};
+use super::{Common, DONE, WRONG, of_catalogue, output};
 use crate::{
     config::{self, Settings},
     core::{
         Compiler,
         problem::{Problem, Severity},
     },
-    gateway::{Secrets, Store, Upstream, files, source},
+    gateway::{Secrets, Store, Upstream, files, is_file, is_folder, source},
 };
 
 #[derive(Debug, Args)]
@@ -84,21 +87,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     Ok(if denied { WRONG } else { DONE })
 }
 
-/// The rules that files and folders name.
+/// The rules that files and folders name, each once. A file of cases means its rule, so that a shell's
+/// `rules/*.toml` names each rule and nothing else.
 pub(super) fn rule_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut rules = Vec::new();
+    let mut seen = HashSet::new();
     for path in paths {
-        if path.is_dir() {
-            rules.extend(files(path)?);
-        } else {
-            rules.push(path.clone());
-        }
+        let path = of_catalogue(path).unwrap_or_else(|| path.clone());
+        let found = if is_folder(&path) { files(&path)? } else { vec![rule_of(&path)] };
+        rules.extend(found.into_iter().filter(|rule| seen.insert(rule.clone())));
     }
     if rules.is_empty() {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         return Err(format!("no rule in {}: a rule is a file that ends in `.toml`", names.join(", ")));
     }
     Ok(rules)
+}
+
+/// The rule that a file of cases belongs to; any other file is a rule itself.
+pub(super) fn rule_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.strip_suffix(".test.toml") {
+        Some(rule) => path.with_file_name(format!("{rule}.toml")),
+        None => path.to_owned(),
+    }
 }
 
 /// Compiles one rule. Its secrets need not be there: they belong to the place where it will run.
@@ -110,7 +122,7 @@ fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Pr
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, mut problems) = compiler.compile(&name, &source, &vars, &host);
     let untried = rule.as_ref().and_then(|rule| rule.untried());
-    if let Some(untried) = untried.filter(|_| !path.with_extension("test.toml").is_file()) {
+    if let Some(untried) = untried.filter(|_| !is_file(&path.with_extension("test.toml"))) {
         problems.add(untried.clone());
     }
     Ok(problems.sorted())

@@ -15,6 +15,11 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// The command's result, byte for byte.
+pub(super) fn write(bytes: &[u8]) {
+    let _ = io::stdout().write_all(bytes);
+}
+
 /// A line beside the result: progress, traces.
 pub(super) fn remark(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");

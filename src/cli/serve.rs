@@ -1,14 +1,14 @@
 //! `claimsmith serve`
 
-use super::{Common, DONE, interrupted, output, runtime};
+use super::{DONE, Served, interrupted, output, runtime};
 use crate::{
     config,
     core::problem::Severity,
     gateway::{Secrets, Store, Upstream, load, start, start_log},
 };
 
-pub(super) fn run(common: &Common) -> Result<u8, String> {
-    let settings = config::load(&common.flags())?.settings;
+pub(super) fn run(served: &Served) -> Result<u8, String> {
+    let settings = config::load(&served.flags())?.settings;
     start_log(&settings.log);
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let loaded = load(&settings, &host)?;
@@ -27,7 +27,8 @@ pub(super) fn run(common: &Common) -> Result<u8, String> {
     }
     let rules = loaded.routes.names().join(",");
     if rules.is_empty() {
-        return Err(format!("no rule serves from {}: there is nothing to do", settings.rules.display()));
+        let help = "the folder has none that can, and `--use NAME` names none of the catalogue";
+        return Err(format!("no rule serves from {}: {help}", settings.rules.display()));
     }
     let runtime = runtime()?;
     let running = start(settings, loaded.routes, &Secrets::Real)?;

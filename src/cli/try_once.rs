@@ -15,13 +15,13 @@ use http::header;
 use serde_json::{Map, Value};
 
 use self::report::Report;
-use super::{Common, DONE, WRONG, output, runtime};
+use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
     config::{self, Settings},
     core::{
         CompiledRule, Compiler, Failure, Host, Outcome, Reception, Request, Trace, evaluate, record::Recorder, refuse,
     },
-    gateway::{Secrets, Store, Upstream, source},
+    gateway::{Secrets, Store, Upstream, shipped_folder, source},
 };
 
 #[derive(Debug, Args)]
@@ -44,13 +44,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut settings = config::load(&arguments.common.flags())?.settings;
-    let path = if arguments.rule.ends_with(".toml") {
-        let path = PathBuf::from(&arguments.rule);
-        settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
-        path
-    } else {
-        settings.rules.join(format!("{}.toml", arguments.rule))
-    };
+    let path = rule_file(&arguments.rule, &mut settings);
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
     let runtime = runtime()?;
     let Some(file) = &arguments.record else {
@@ -59,9 +53,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
             None => WRONG,
         });
     };
+    if file.is_none() && path.starts_with(shipped_folder()) {
+        return Err("nothing can be written beside a shipped rule: say where, `--record=FILE`".into());
+    }
+    let file = file.clone().unwrap_or_else(|| path.with_extension("test.toml"));
     let recorder = Recorder::new(&host);
     let Some(attempt) = attempt(&path, &settings, &recorder, &runtime, arguments)? else { return Ok(WRONG) };
-    let file = file.clone().unwrap_or_else(|| path.with_extension("test.toml"));
     record::append(&attempt, recorder, &path, &settings, &file, &runtime)?;
     Ok(attempt.code())
 }

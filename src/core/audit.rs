@@ -8,11 +8,12 @@ use super::{
     calls,
     problem::{Code, Problem, Problems, Span},
     rule::{self, Call, Options, Rule, Script, Selection, Text, TokenPlace, Written},
+    token,
     value::closing,
 };
 
 /// Looks at a rule that compiled, and takes away what its author accepts.
-pub fn run(rule: &Rule, calls: &calls::Plan, problems: &mut Problems) {
+pub fn run(rule: &Rule, token: Option<&token::Check>, calls: &calls::Plan, problems: &mut Problems) {
     let destinations: Vec<_> = calls.destinations().collect();
     let mut audit = Audit { rule, problems };
     for ((call, (url, _)), endpoint) in rule.calls.iter().zip(&destinations).zip(calls.token_endpoints()) {
@@ -23,6 +24,20 @@ pub fn run(rule: &Rule, calls: &calls::Plan, problems: &mut Problems) {
         audit.credential_in_query(call);
         audit.redirect_across(call);
         audit.no_timeout(call);
+    }
+    for (call, url) in rule.calls.iter().zip(calls.key_sets()) {
+        if let (Some(text), Some(url)) = (call.jwt().and_then(|jwt| jwt.jwks.as_ref()), url) {
+            audit.plain_keys(&format!("[call.{}] gets the keys for its answer", call.name.name), text, url);
+        }
+    }
+    match (&rule.token, token.and_then(token::Check::endpoint)) {
+        (Some(rule::Token::Jwt(jwt)), Some(url)) => {
+            jwt.jwks.iter().for_each(|text| audit.plain_keys("[token] gets the keys", text, url));
+        }
+        (Some(rule::Token::Introspect(introspect)), Some(url)) => {
+            audit.plain_http("[token] asks about the token", &introspect.url, url);
+        }
+        _ => {}
     }
     audit.several_origins(&destinations);
     audit.constant_verified();
@@ -42,9 +57,18 @@ impl Audit<'_> {
     }
 
     fn plain_http(&mut self, what: &str, text: &Text, url: &Url) {
+        let help = "write `https://`: whoever sits on the way can read the token and change the answer";
+        self.plain(what, text, url, help);
+    }
+
+    fn plain_keys(&mut self, what: &str, text: &Text, url: &Url) {
+        let help = "write `https://`: whoever sits on the way can put in keys of its own, and sign what it likes";
+        self.plain(what, text, url, help);
+    }
+
+    fn plain(&mut self, what: &str, text: &Text, url: &Url, help: &str) {
         if url.scheme() != "https" && !is_loopback(url) {
             let message = format!("{what} over plain HTTP");
-            let help = "write `https://`: whoever sits on the way can read the token and change the answer";
             self.found(Code::PlainHttp, &text.span, message, "no TLS", help);
         }
     }

@@ -5,66 +5,38 @@
 
 mod kept;
 mod recorded;
+mod verdict;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, header};
 use serde_json::{Map, Value};
 
-pub use self::recorded::Files;
-use self::recorded::Recording;
 pub use self::{
     kept::{Kept, once_more},
-    recorded::{USUAL_NOW, set_time, time},
+    recorded::{Files, USUAL_NOW, set_time, time},
+    verdict::{Answered, Difference, Fault, Verdict, kind},
+};
+use self::{
+    recorded::Recording,
+    verdict::{Members, error_words},
 };
 use super::{
     compile::Compiler,
     evaluate::{Outcome, Reception, evaluate},
     message::Request,
-    problem::{Problem, Problems, Source},
+    problem::{Place, Problem, Problems, Severity, Source},
     response::Failure,
     rule::{self, Case, Expected},
-    trace::{Step, Trace},
+    trace::{Point, Reached, Step, Trace},
 };
 
 /// The cases of one rule.
 #[derive(Debug)]
 pub struct Cases {
+    source: Arc<Source>,
     cases: Vec<Case>,
-}
-
-/// How a case went.
-#[derive(Debug)]
-pub struct Verdict {
-    /// The name of the case.
-    pub name: String,
-    /// What differs from what the case expects, claim by claim.
-    pub differences: Vec<Difference>,
-    /// What else is wrong: a request without an answer, an answer without a request, another status.
-    pub faults: Vec<String>,
-    /// The steps of the evaluation.
-    pub steps: Vec<Step>,
-    /// Why there are no claims, if there are none.
-    pub failure: Option<String>,
-}
-
-/// A claim that is not as expected.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Its name.
-    pub claim: String,
-    /// What the case expects, as JSON; `None` if the claim should not be there.
-    pub expected: Option<String>,
-    /// What came out, as JSON; `None` if nothing did.
-    pub found: Option<String>,
-}
-
-impl Verdict {
-    /// True if all is as the case expects.
-    pub fn passed(&self) -> bool {
-        self.differences.is_empty() && self.faults.is_empty()
-    }
 }
 
 impl Cases {
@@ -72,7 +44,12 @@ impl Cases {
     pub fn read(source: &Arc<Source>) -> (Cases, Vec<Problem>) {
         let mut problems = Problems::default();
         let cases = rule::read_cases(source, &mut problems);
-        (Cases { cases }, problems.sorted())
+        (Cases { source: source.clone(), cases }, problems.sorted())
+    }
+
+    /// Where a case stands, by its number.
+    pub fn place(&self, number: usize) -> Place {
+        rule::place(&self.source, &self.cases[number].name.span)
     }
 
     /// How many there are.
@@ -90,33 +67,47 @@ impl Cases {
         self.cases.iter().map(|case| &*case.name.value)
     }
 
+    /// The points of a rule that cases can come past; `None` if it is refused.
+    pub fn points((name, source): (&str, &Arc<Source>), files: Files<'_>) -> Option<Vec<Point>> {
+        let blank = Case::blank(source);
+        let recording = Recording::new(&blank, files);
+        let (rule, _) = compiler(true).compile(name, source, &blank.vars, &recording);
+        rule.map(|rule| rule.points())
+    }
+
+    /// Runs one case of a rule, and tells which of its points it came past.
+    pub async fn cover(&self, number: usize, rule: (&str, &Arc<Source>), files: Files<'_>) -> (Verdict, Reached) {
+        run(&self.cases[number], rule, files, true).await
+    }
+
     /// Runs one case of a rule. `files` gives scripts and answers that stand beside the rule.
     pub async fn run(&self, number: usize, rule: (&str, &Arc<Source>), files: Files<'_>) -> Verdict {
-        run(&self.cases[number], rule, files).await
+        run(&self.cases[number], rule, files, false).await.0
     }
 }
 
-async fn run(case: &Case, (name, source): (&str, &Arc<Source>), files: Files<'_>) -> Verdict {
-    let mut verdict = Verdict {
-        name: case.name.value.clone(),
-        differences: Vec::new(),
-        faults: Vec::new(),
-        steps: Vec::new(),
-        failure: None,
-    };
+async fn run(
+    case: &Case,
+    (name, source): (&str, &Arc<Source>),
+    files: Files<'_>,
+    watching: bool,
+) -> (Verdict, Reached) {
+    let mut verdict = Verdict::new(&case.name.value);
     let recording = Recording::new(case, files);
-    let (rule, problems) = compiler().compile(name, source, &case.vars, &recording);
+    let (rule, problems) = compiler(watching).compile(name, source, &case.vars, &recording);
     let Some(rule) = rule else {
-        let errors = problems.sorted().into_iter().map(|problem| format!("{}: {}", problem.code.id(), problem.message));
-        verdict.faults = std::iter::once("the rule is refused".to_owned()).chain(errors).collect();
-        return verdict;
+        let errors = problems.sorted().into_iter().filter(|problem| problem.severity() == Severity::Error);
+        let errors = errors.map(|problem| format!("the rule is refused: {}: {}", problem.code.id(), problem.message));
+        verdict.faults = errors.map(Fault::Rule).collect();
+        return (verdict, Reached::default());
     };
+    rule.subject().clone_into(&mut verdict.subject);
     verdict.faults.extend(unknown_secrets(case, &recording));
     let request = match request(case, name) {
         Ok(request) => request,
         Err(why) => {
-            verdict.faults.push(why);
-            return verdict;
+            verdict.faults.push(Fault::Case(why));
+            return (verdict, Reached::default());
         }
     };
     let trace = Trace::default();
@@ -134,24 +125,28 @@ async fn run(case: &Case, (name, source): (&str, &Arc<Source>), files: Files<'_>
         }
     }
     verdict.failure = outcome.failure.as_ref().map(Failure::words);
-    compare(&case.expected, &outcome, &mut verdict);
+    let answered = answered(&outcome);
+    compare(&case.expected, &answered, &mut verdict);
+    verdict.answered = Some(answered);
     verdict.faults.extend(recording.faults());
-    verdict
+    let reached = if watching { trace.reached() } else { Reached::default() };
+    (verdict, reached)
 }
 
-/// A compiler takes longer to make than a case to run, so each thread has one.
-fn compiler() -> std::rc::Rc<Compiler> {
+/// A compiler takes longer to make than a case to run, so each thread has one, and another for coverage.
+fn compiler(watching: bool) -> Rc<Compiler> {
     thread_local! {
-        static COMPILER: std::rc::Rc<Compiler> = std::rc::Rc::new(Compiler::new::<Recording<'static>>());
+        static COMPILER: Rc<Compiler> = Rc::new(Compiler::new::<Recording<'static>>());
+        static WATCHING: Rc<Compiler> = Rc::new(Compiler::watching::<Recording<'static>>());
     }
-    COMPILER.with(Clone::clone)
+    if watching { WATCHING.with(Clone::clone) } else { COMPILER.with(Clone::clone) }
 }
 
 /// A secret that the rule does not ask for is a typing error more often than not.
-fn unknown_secrets(case: &Case, recording: &Recording<'_>) -> Vec<String> {
+fn unknown_secrets(case: &Case, recording: &Recording<'_>) -> Vec<Fault> {
     let asked = recording.asked_secrets();
     let unknown = case.secrets.iter().filter(|(key, _)| !asked.contains(&key.name));
-    unknown.map(|(key, _)| format!("the rule has no secret `{}`", key.name)).collect()
+    unknown.map(|(key, _)| Fault::Case(format!("the rule has no secret `{}`", key.name))).collect()
 }
 
 fn request(case: &Case, rule: &str) -> Result<Request, String> {
@@ -174,41 +169,42 @@ fn request(case: &Case, rule: &str) -> Result<Request, String> {
     request.body(Bytes::new()).map_err(|error| format!("the request cannot be made: {error}"))
 }
 
-fn compare(expected: &Expected, outcome: &Outcome, verdict: &mut Verdict) {
-    let found = outcome.response.status().as_u16();
-    let body: Value = serde_json::from_slice(outcome.response.body()).unwrap_or_default();
-    match expected {
-        Expected::Claims(claims) if outcome.failure.is_none() => {
-            let empty = Map::new();
-            verdict.differences = differences(claims, body.as_object().unwrap_or(&empty));
+fn answered(outcome: &Outcome) -> Answered {
+    match &outcome.failure {
+        None => {
+            let body = serde_json::from_slice(outcome.response.body());
+            Answered::Claims(body.map(|Members(members)| members).unwrap_or_default())
         }
-        Expected::Claims(_) => verdict.faults.push(format!("claims are expected, and the answer is {found}")),
-        Expected::Error { status, .. } if *status != found => {
-            verdict.faults.push(format!("{status} is expected, and the answer is {found}"));
-        }
-        Expected::Error { error, .. } => {
-            let error = error.as_ref().map(|error| &*error.value);
-            // Not read from the body: some readers must not see one.
-            let said = outcome.failure.as_ref().and_then(Failure::error);
-            if error != said {
-                let words =
-                    |error: Option<&str>| error.map_or("no error code".to_owned(), |error| format!("`{error}`"));
-                let (error, said) = (words(error), words(said));
-                verdict.faults.push(format!("{error} is expected, and the answer says {said}"));
-            }
+        // Not read from the body: some readers must not see one.
+        Some(failure) => {
+            Answered::Error { status: outcome.response.status().as_u16(), error: failure.error().map(str::to_owned) }
         }
     }
 }
 
-fn differences(expected: &Map<String, Value>, found: &Map<String, Value>) -> Vec<Difference> {
-    let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
-    let differ = names.filter(|name| expected.get(*name) != found.get(*name));
+fn compare(expected: &Expected, answered: &Answered, verdict: &mut Verdict) {
+    let expected = match (expected, answered) {
+        (Expected::Claims(claims), Answered::Claims(found)) => {
+            verdict.differences = differences(claims, found);
+            return;
+        }
+        (Expected::Claims(_), Answered::Error { .. }) => "200 with claims".to_owned(),
+        (Expected::Error { status, error }, _) => {
+            error_words(*status, error.as_ref().map(|error| error.value.as_str()))
+        }
+    };
+    let found = answered.words();
+    if expected != found {
+        verdict.faults.push(Fault::Answer { expected, found });
+    }
+}
+
+fn differences(expected: &Map<String, Value>, found: &[(String, Value)]) -> Vec<Difference> {
+    let of = |name: &String| found.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let more = found.iter().map(|(name, _)| name).filter(|name| !expected.contains_key(*name));
+    let differ = expected.keys().chain(more).filter(|name| expected.get(*name) != of(name));
     let text = |value: Option<&Value>| value.map(Value::to_string);
-    differ
-        .map(|name| Difference {
-            claim: name.clone(),
-            expected: text(expected.get(name)),
-            found: text(found.get(name)),
-        })
-        .collect()
+    let difference =
+        |name: &String| Difference { claim: name.clone(), expected: text(expected.get(name)), found: text(of(name)) };
+    differ.map(difference).collect()
 }

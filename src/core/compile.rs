@@ -16,6 +16,7 @@ use super::{
     require,
     rule::{self, Key, Rule, is_rule_name},
     script, token,
+    trace::Point,
     value::{Engine, Known},
 };
 
@@ -45,6 +46,21 @@ impl CompiledRule {
         &self.name
     }
 
+    /// What coverage asks of the cases of the rule, in the order of the file.
+    pub fn points(&self) -> Vec<Point> {
+        let script = self.script.iter().flat_map(script::Plan::points);
+        let mut points: Vec<_> =
+            self.calls.points().chain(self.require.points()).chain(self.claims.points()).chain(script).collect();
+        // A script in a file of its own comes last.
+        points.sort_by_key(|point| (point.place.source.name.ends_with(".rhai"), point.place.span.start));
+        points
+    }
+
+    /// The claim that identifies the user.
+    pub fn subject(&self) -> &str {
+        self.claims.subject()
+    }
+
     /// What the reader of its answers insists on, if the rule names one.
     pub fn contract(&self) -> Option<&'static Contract> {
         self.receiver.as_ref().map(receiver::Plan::contract)
@@ -71,6 +87,11 @@ impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
         Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
+    }
+
+    /// The same, for coverage: the scripts of its rules tell which of their statements run.
+    pub fn watching<H: Host>() -> Self {
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.
@@ -134,7 +155,7 @@ impl Compiler {
             receiver::check(rule, contract, problems);
         }
         if !problems.refuse() {
-            audit::run(rule, &calls, problems);
+            audit::run(rule, token.as_ref(), &calls, problems);
         }
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()

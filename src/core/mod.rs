@@ -37,28 +37,45 @@ mod keyring;
 mod rule;
 mod value;
 
+// How a rule looks, and what editors are told of it.
+mod format;
+mod schema;
+
+// A rule for people, by its text.
+mod card;
+
 // The whole.
 mod audit;
 mod compile;
 mod evaluate;
 
-// A rule on recorded answers.
+// A rule for people, and a rule on recorded answers.
 mod case;
+mod outline;
+
+// A rule from recorded answers.
+mod propose;
 
 // A login as a case.
 pub mod record;
 
 pub use self::{
-    calls::Summary,
-    case::{Cases, Difference, Files, Verdict},
+    calls::{Need, Outline as CallOutline, Summary},
+    card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
+    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
+    claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
+    format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    outline::{LongestPath, Outline, Reader},
+    propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name},
-    trace::{Step, Trace},
+    rule::{MAX_SOURCE, is_rule_name, words},
+    schema::{meanings, schema},
+    trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function},
 };

@@ -126,6 +126,8 @@ pub async fn write<H: Host>(recorder: Recorder<'_, H>, login: &Login<'_>, existi
     };
     let name = write::name(&outcome, existing);
     let text = case.text(&name);
+    // As `fmt` would leave it.
+    let text = super::format::format(&Source::new("recorded", text.as_str())).unwrap_or(text);
     if let Some(what) = redactor.survivor(&text) {
         return Err(Fault::Survives(what));
     }
@@ -202,5 +204,5 @@ async fn try_out(text: &str, login: &Login<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     let differences = verdict.differences.into_iter().map(|difference| format!("the claim `{}`", difference.claim));
-    Err(Fault::Fails(verdict.faults.into_iter().chain(differences).collect()))
+    Err(Fault::Fails(verdict.faults.iter().map(super::case::Fault::words).chain(differences).collect()))
 }

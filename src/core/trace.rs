@@ -10,6 +10,7 @@
 mod claim;
 mod hidden;
 mod json;
+mod point;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ use std::{
 pub use self::{
     claim::{Claim, Provenance, Way, type_of},
     hidden::{Hidden, forms},
+    point::{Point, PointKind, Reached},
 };
 use super::problem::Place;
 
@@ -288,6 +290,8 @@ struct Inner {
     open: Vec<(usize, Call)>,
     opened: usize,
     hidden: Hidden,
+    /// Statements of the script that ran, where somebody wants to know.
+    ran: Vec<Place>,
 }
 
 impl Trace {
@@ -323,6 +327,21 @@ impl Trace {
     /// A value that no step may show, whoever repeats it: the token, a secret.
     pub fn hide(&self, name: &str, value: &str) {
         self.with(|inner| inner.hidden.add(name, value));
+    }
+
+    /// Statements of the script ran.
+    pub fn ran(&self, places: Vec<Place>) {
+        self.with(|inner| inner.ran.extend(places));
+    }
+
+    /// What the evaluation came past.
+    pub fn reached(&self) -> Reached {
+        let mut reached = Reached::default();
+        self.with(|inner| {
+            reached.steps(&inner.steps);
+            inner.ran.iter().for_each(|place| reached.statement(place));
+        });
+        reached
     }
 
     /// All steps so far; requests without an answer come last.

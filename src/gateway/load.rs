@@ -1,10 +1,15 @@
 //! Reads a folder of rules and compiles them.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use super::Upstream;
 use crate::{
-    config::Settings,
+    catalogue::{Catalogue, PREFIX},
+    config::{DEFAULT_RULES, Settings},
     core::{
         CompiledRule, Compiler, MAX_SOURCE, Routes,
         problem::{Problem, Source},
@@ -25,41 +30,124 @@ pub struct Loaded {
     pub refused: Vec<String>,
 }
 
-/// Reads and compiles all rules of a folder. A rule with an error is refused, the others serve.
+/// Reads and compiles all rules of a folder, and those of the catalogue that the settings use. A rule with an error is
+/// refused, the others serve.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the folder cannot be read, or the catalogue has no such rule.
 pub fn load(settings: &Settings, host: &Upstream) -> Result<Loaded, String> {
     let compiler = Compiler::new::<Upstream>();
-    let mut rules = Vec::new();
-    let mut problems = Vec::new();
+    let mut loading = Loading { settings, host, compiler: &compiler, rules: Vec::new(), problems: Vec::new() };
     let mut refused = Vec::new();
-    for path in files(&settings.rules)? {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let source = match source(&path) {
-            Ok(source) => source,
+    let files = local(settings)?;
+    for path in &files {
+        let name = stem(path);
+        match source(path) {
+            Ok(source) => refused.extend(loading.add(name, &source)),
             Err(why) => {
                 tracing::error!(rule = name, "{why}");
                 refused.push(name);
-                continue;
             }
-        };
-        let vars = settings.rule.get(&name).map(|rule| rule.vars.clone()).unwrap_or_default();
-        let (rule, found) = compiler.compile(&name, &source, &vars, host);
-        problems.extend(found.sorted());
-        match rule {
-            Some(rule) => rules.push((name, rule)),
-            None => refused.push(name),
         }
     }
-    Ok(Loaded { routes: Routes::new(rules), problems, refused })
+    // Opened here and dropped again: what serves keeps nothing of it but its rules.
+    let catalogue = (!settings.shipped.is_empty()).then(Catalogue::open);
+    for name in &settings.shipped {
+        let Some(catalogue) = &catalogue else { break };
+        let shipped = catalogue.find(name)?;
+        if files.iter().any(|path| stem(path) == shipped.name) {
+            tracing::info!(
+                rule = name,
+                "the rules folder has a rule of this name: that one is taken, not the shipped one"
+            );
+        } else if loading.rules.iter().all(|(other, _)| other != shipped.name) {
+            let source = Source::new(format!("{PREFIX}{}", shipped.name), shipped.rule);
+            refused.extend(loading.add(shipped.name.to_owned(), &source));
+        }
+    }
+    Ok(Loaded { routes: Routes::new(loading.rules), problems: loading.problems, refused })
+}
+
+/// Rules on their way.
+struct Loading<'l> {
+    settings: &'l Settings,
+    host: &'l Upstream,
+    compiler: &'l Compiler,
+    rules: Vec<(String, CompiledRule)>,
+    problems: Vec<Problem>,
+}
+
+impl Loading<'_> {
+    /// Compiles a rule; its name comes back if it is refused.
+    fn add(&mut self, name: String, source: &Arc<Source>) -> Option<String> {
+        let vars = self.settings.rule.get(&name).map(|rule| rule.vars.clone()).unwrap_or_default();
+        let (rule, found) = self.compiler.compile(&name, source, &vars, self.host);
+        self.problems.extend(found.sorted());
+        match rule {
+            Some(rule) => self.rules.push((name, rule)),
+            None => return Some(name),
+        }
+        None
+    }
+}
+
+/// The rule files of the folder. Who uses the catalogue and names no folder needs none.
+fn local(settings: &Settings) -> Result<Vec<PathBuf>, String> {
+    let needless =
+        !settings.shipped.is_empty() && settings.rules == Path::new(DEFAULT_RULES) && !settings.rules.exists();
+    if needless { Ok(Vec::new()) } else { files(&settings.rules) }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The catalogue, for commands that take rules from it one by one.
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(Catalogue::open)
+}
+
+/// The folder that stands for the catalogue: its files are the rules and cases that are shipped.
+pub fn shipped_folder() -> &'static Path {
+    Path::new(PREFIX)
+}
+
+/// The text of a file in the folder that stands for the catalogue; `None` for any other file.
+fn shipped(path: &Path) -> Option<Result<&'static str, String>> {
+    let name = path.strip_prefix(shipped_folder()).ok()?.to_str()?;
+    let (name, cases) = match name.strip_suffix(".test.toml") {
+        Some(name) => (name, true),
+        None => (name.trim_end_matches(".toml"), false),
+    };
+    Some(catalogue().find(name).map(|shipped| if cases { shipped.cases } else { shipped.rule }))
+}
+
+/// True for a file that can be read, also one of the catalogue.
+pub fn is_file(path: &Path) -> bool {
+    shipped(path).map_or_else(|| path.is_file(), |text| text.is_ok())
+}
+
+/// True for a folder, also the one that stands for the catalogue.
+pub fn is_folder(path: &Path) -> bool {
+    path == shipped_folder() || path.is_dir()
 }
 
 /// The rule files of a folder, sorted. Case files, hidden files and other kinds are none.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = toml_files(folder)?;
+    files.retain(|path| !path.to_string_lossy().ends_with(".test.toml"));
+    Ok(files)
+}
+
+/// The rule files and case files of a folder, sorted.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let fault = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "; name the folder with `--rules` or the setting `rules`",
@@ -68,10 +156,14 @@ pub fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
         format!("cannot read the rules folder {}: {error}{remedy}", folder.display())
     };
     let mut files = Vec::new();
+    if folder == shipped_folder() {
+        let of = |name: &str| [format!("{name}.test.toml"), format!("{name}.toml")].map(|file| folder.join(file));
+        return Ok(catalogue().iter().flat_map(|shipped| of(shipped.name)).collect());
+    }
     for entry in fs::read_dir(folder).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".toml") && !name.ends_with(".test.toml") && !name.starts_with('.') && path.is_file() {
+        if name.ends_with(".toml") && !name.starts_with('.') && path.is_file() {
             files.push(path);
         }
     }
@@ -84,13 +176,27 @@ pub fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
 /// # Errors
 /// A sentence that says why it cannot be read.
 pub fn source(path: &Path) -> Result<Arc<Source>, String> {
+    if let Some(text) = shipped(path) {
+        return text.map(|text| Source::new(path.display().to_string(), text));
+    }
     let fault = |why: String| format!("cannot read {}: {why}", path.display());
-    let length = fs::metadata(path).map_err(|error| fault(error.to_string()))?.len();
+    let length = fs::metadata(path).map_err(|error| fault(absent(path, &error)))?.len();
     if length > MAX_SOURCE as u64 {
         return Err(fault(format!("it has {length} bytes, and a rule has at most {MAX_SOURCE}")));
     }
     let text = fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     Ok(Source::new(path.display().to_string(), text))
+}
+
+/// Why a file is not there; somebody may have meant a rule that is shipped.
+fn absent(path: &Path, error: &io::Error) -> String {
+    let name = stem(path);
+    match error.kind() {
+        io::ErrorKind::NotFound if catalogue().get(&name).is_some() => {
+            format!("{error}; `{PREFIX}{name}` is the rule that is shipped")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A file that stands beside a rule, bounded: a script, or the body of an answer of a case.

@@ -27,7 +27,7 @@ use std::{
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
-    load::{Loaded, bytes_beside, files, load, source},
+    load::{Loaded, bytes_beside, catalogue, files, is_file, is_folder, load, shipped_folder, source, toml_files},
     log::{flush as flush_log, start as start_log},
     store::Store,
     tls::Certificate,

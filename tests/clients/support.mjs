@@ -31,7 +31,7 @@ export const STEP_TIMEOUT = 10_000;
 /** Options for every suite: its tests inherit the timeout. */
 export const SUITE = { timeout: 60_000 };
 
-function claimsmithBinary() {
+export function claimsmithBinary() {
   const named = process.env.CLAIMSMITH_BIN;
   const candidates = named
     ? [named]

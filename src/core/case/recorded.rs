@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use super::kept::{Kept, once_more};
+use super::{
+    Fault,
+    kept::{Kept, once_more},
+};
 use crate::core::{
     host::{Host, SecretSource},
     identity::{Half, Identity},
@@ -46,7 +49,9 @@ pub(super) struct Recording<'a> {
     files: Files<'a>,
     /// Which answers were asked for.
     used: RefCell<Vec<bool>>,
-    faults: RefCell<Vec<String>>,
+    faults: RefCell<Vec<Fault>>,
+    /// Requests without an answer.
+    unanswered: RefCell<Vec<(Method, Url)>>,
     secrets: RefCell<BTreeSet<String>>,
     kept: Kept,
 }
@@ -60,6 +65,7 @@ impl<'a> Recording<'a> {
             files,
             used: RefCell::new(vec![false; case.answers.len()]),
             faults: RefCell::default(),
+            unanswered: RefCell::default(),
             secrets: RefCell::default(),
             kept: Kept::default(),
         }
@@ -71,15 +77,21 @@ impl<'a> Recording<'a> {
     }
 
     /// What was wrong with the requests, and the answers that nobody asked for.
-    pub(super) fn faults(self) -> Vec<String> {
+    pub(super) fn faults(self) -> Vec<Fault> {
         let used = self.used.into_inner();
-        let unused = self.case.answers.iter().zip(used).filter(|(_, used)| !used);
-        let unused = unused.map(|(answer, _)| format!("no call asked for {} {}", method(answer), answer.url));
-        self.faults.into_inner().into_iter().chain(unused).collect()
+        let unused: Vec<_> =
+            self.case.answers.iter().zip(used).filter(|(_, used)| !used).map(|(answer, _)| answer).collect();
+        let unanswered = self.unanswered.into_inner().into_iter().map(|(method, url)| Fault::Unanswered {
+            like: unused.iter().find_map(|answer| like(answer, &method, &url)),
+            request: words(&method, &url),
+        });
+        let unanswered: Vec<_> = unanswered.collect();
+        let unused = unused.iter().map(|answer| Fault::Unused { request: words(&method(answer), &answer.url) });
+        self.faults.into_inner().into_iter().chain(unanswered).chain(unused).collect()
     }
 
-    fn fault(&self, words: String) {
-        self.faults.borrow_mut().push(words);
+    fn fault(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
     }
 
     /// The next answer for a request.
@@ -101,13 +113,13 @@ impl<'a> Recording<'a> {
                 for (key, value) in headers {
                     match (HeaderName::try_from(&*key.name), HeaderValue::try_from(&*value.value)) {
                         (Ok(name), Ok(value)) => _ = map.append(name, value),
-                        _ => self.fault(format!("no answer can have the header `{}`", key.name)),
+                        _ => self.fault(Fault::Case(format!("no answer can have the header `{}`", key.name))),
                     }
                 }
                 let body = match body {
                     Content::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
                     Content::File(name) => (self.files)(&name.value).map(Bytes::from).unwrap_or_else(|why| {
-                        self.fault(format!("cannot read `{}`: {why}", name.value));
+                        self.fault(Fault::Case(format!("cannot read `{}`: {why}", name.value)));
                         Bytes::new()
                     }),
                 };
@@ -123,11 +135,11 @@ impl Host for Recording<'_> {
         // Calls that start together are all asked before the first has its answer.
         once_more().await;
         let Some(recorded) = found else {
-            self.fault(format!("no answer is recorded for {} {}", outgoing.method, outgoing.url));
+            self.unanswered.borrow_mut().push((outgoing.method, outgoing.url));
             return Err(FetchError::Connect("no answer is recorded".into()));
         };
-        for fault in judge(&recorded.expect, &outgoing) {
-            self.fault(format!("{} {}: {fault}", outgoing.method, outgoing.url));
+        for what in judge(&recorded.expect, &outgoing) {
+            self.fault(Fault::Request { request: words(&outgoing.method, &outgoing.url), what });
         }
         self.reply(&recorded.reply)
     }
@@ -174,14 +186,43 @@ fn method(answer: &Recorded) -> Method {
     answer.method.as_ref().and_then(|method| method.value.parse().ok()).unwrap_or(Method::GET)
 }
 
+fn words(method: &Method, url: &Url) -> String {
+    format!("{method} {url}")
+}
+
 /// True for the same resource; the order of the parameters in a query says nothing.
 fn same(recorded: &Url, sent: &Url) -> bool {
-    let pairs = |url: &Url| {
-        let mut pairs: Vec<_> = url.query_pairs().into_owned().collect();
-        pairs.sort();
-        pairs
+    same_path(recorded, sent) && pairs(recorded) == pairs(sent)
+}
+
+fn same_path(recorded: &Url, sent: &Url) -> bool {
+    recorded[..url::Position::AfterPath] == sent[..url::Position::AfterPath]
+}
+
+fn pairs(url: &Url) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = url.query_pairs().into_owned().collect();
+    pairs.sort();
+    pairs
+}
+
+/// How a request differs from that of a recorded answer, if they go to the same path.
+fn like(recorded: &Recorded, sent: &Method, url: &Url) -> Option<String> {
+    if !same_path(&recorded.url, url) {
+        return None;
+    }
+    let method = method(recorded);
+    if method != *sent {
+        return Some(format!("one for {} is", words(&method, &recorded.url)));
+    }
+    let (has, asked) = (pairs(&recorded.url), pairs(url));
+    let text = |pairs: Vec<&(String, String)>| match pairs.is_empty() {
+        true => "none".to_owned(),
+        false => pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&"),
     };
-    recorded[..url::Position::AfterPath] == sent[..url::Position::AfterPath] && pairs(recorded) == pairs(sent)
+    let only = |of: &[(String, String)], other: &[(String, String)]| {
+        text(of.iter().filter(|pair| !other.contains(pair)).collect())
+    };
+    Some(format!("the query of a recorded one differs: {} there, {} asked", only(&has, &asked), only(&asked, &has)))
 }
 
 /// What of a request is not as the case expects.

@@ -2,19 +2,23 @@
 //! of a wrong type is decided here.
 
 mod kinds;
+mod standard;
 mod told;
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-pub use self::kinds::Kind;
 use self::told::Told;
+pub use self::{
+    kinds::{Kind, NAMES as KINDS},
+    standard::{STANDARD, STANDARD_SOURCE, Standard},
+};
 use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
     rule::{self, Key, Options, Rule, Selection, Written},
-    trace::Trace,
+    trace::{Point, PointKind, Trace},
     value::{self, Found, Known, Memory, Mentions, Path, Spot, looks_like_path},
 };
 
@@ -46,6 +50,15 @@ struct Include {
     only: Option<Vec<String>>,
     except: Vec<String>,
     flatten: Option<String>,
+}
+
+/// A part of a claim set that reads the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader<'a> {
+    /// `include`, by its path.
+    Include(&'a str),
+    /// A claim, by its name.
+    Claim(&'a str),
 }
 
 /// Why there is no claim set.
@@ -230,6 +243,38 @@ impl Plan {
             claim.value.mentions(&mut mentions);
         }
         mentions
+    }
+
+    /// The claim that identifies the user.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What coverage asks of the claims.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        let includes = self.includes.iter().map(|include| Point {
+            kind: PointKind::Value,
+            place: include.place.clone(),
+            words: format!("`include` never copies a claim from `{}`", include.path.text()),
+        });
+        includes.chain(self.claims.iter().flat_map(|claim| claim.value.points(&claim.name)))
+    }
+
+    /// What each `include` and each claim reads, in the order of the rule.
+    pub fn readers(&self) -> impl Iterator<Item = (Reader<'_>, Mentions)> {
+        let mentions = |read: &dyn Fn(&mut Mentions)| {
+            let mut mentions = Mentions::default();
+            read(&mut mentions);
+            mentions
+        };
+        let includes = self.includes.iter().map(move |include| {
+            (Reader::Include(include.path.text()), mentions(&|mentions| include.path.mentions(mentions)))
+        });
+        let claims = self
+            .claims
+            .iter()
+            .map(move |claim| (Reader::Claim(&claim.name), mentions(&|mentions| claim.value.mentions(mentions))));
+        includes.chain(claims)
     }
 
     /// Takes all claims.

@@ -306,8 +306,8 @@ mod tests {
         assert_eq!(epoch("5832310000"), None);
         assert_eq!((plain_key("createdAt"), plain_key("X-User-Id")), ("created_at".into(), "x_user_id".into()));
         assert!(is_personal("userId") && is_personal("user_ids") && !is_personal("valid"));
-        assert!(
-            is_enumeration("role", "site_admin") && !is_enumeration("role", "ada 5") && !is_enumeration("bio", "x")
-        );
+        assert!(is_enumeration("role", "Admin") && !is_enumeration("role", "ada") && !is_enumeration("bio", "admin"));
+        assert!(is_enumeration("error", "invalid_token") && is_enumeration("tz", "Europe/Berlin"));
+        assert!(!is_enumeration("tz", "Ada/Lovelace") && counts("expires_in", "86400") && !counts("id", "86400"));
     }
 }

@@ -1,6 +1,9 @@
 //! Our own credentials as written: `auth` of a call.
 
-use super::text::{Fields, Reader, Text};
+use super::{
+    text::{Fields, Reader, Text},
+    words,
+};
 
 /// `auth`: a kind of credentials, a certificate, or both.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ const SCHEMES: [&str; 3] = ["bearer", "basic", "client_credentials"];
 
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Auth> {
     let table = reader.table(fields, "auth", "auth")?;
-    let sound = reader.known(&table, &["bearer", "basic", "client_credentials", "mtls"]);
+    let sound = reader.known(&table, &words::AUTH);
     let mtls = mtls(reader, &table);
     let named: Vec<_> = SCHEMES.into_iter().filter(|scheme| table.has(scheme)).collect();
     let scheme = match named[..] {
@@ -97,7 +100,7 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Auth>
 
 fn basic(reader: &mut Reader<'_>, auth: &Fields<'_>) -> Option<Scheme> {
     let table = reader.table(auth, "basic", "auth.basic")?;
-    reader.known(&table, &["user", "password"]);
+    reader.known(&table, &words::BASIC);
     let user = reader.required_text(&table, "user", BASIC_HELP);
     let password = reader.required_text(&table, "password", BASIC_HELP);
     Some(Scheme::Basic { user: user?, password: password? })
@@ -105,8 +108,7 @@ fn basic(reader: &mut Reader<'_>, auth: &Fields<'_>) -> Option<Scheme> {
 
 fn client_credentials(reader: &mut Reader<'_>, auth: &Fields<'_>) -> Option<ClientCredentials> {
     let table = reader.table(auth, "client_credentials", "auth.client_credentials")?;
-    let known = ["token_url", "client_id", "client_secret", "scope", "audience", "resource", "style"];
-    reader.known(&table, &known);
+    reader.known(&table, &words::CLIENT_CREDENTIALS);
     let token_url = reader.required_text(&table, "token_url", CLIENT_HELP);
     let client_id = reader.required_text(&table, "client_id", CLIENT_HELP);
     let client_secret = reader.text(&table, "client_secret");
@@ -150,7 +152,7 @@ fn style(reader: &mut Reader<'_>, table: &Fields<'_>) -> Option<Style> {
 
 fn mtls(reader: &mut Reader<'_>, auth: &Fields<'_>) -> Option<Mtls> {
     let table = reader.table(auth, "mtls", "auth.mtls")?;
-    reader.known(&table, &["certificate", "key"]);
+    reader.known(&table, &words::MTLS);
     let certificate = reader.required_text(&table, "certificate", MTLS_HELP);
     let key = reader.required_text(&table, "key", MTLS_HELP);
     Some(Mtls { certificate: certificate?, key: key? })

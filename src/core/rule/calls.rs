@@ -7,6 +7,7 @@ use super::{
     auth::{self, Auth, Scheme},
     decode::{self, Decode},
     text::{DENIAL_HELP, Fields, Key, Reader, Text},
+    words,
 };
 use crate::core::problem::Span;
 
@@ -189,30 +190,6 @@ pub struct Redirect {
     pub origins: Vec<Text>,
 }
 
-const KEYS: [&str; 21] = [
-    "method",
-    "url",
-    "query",
-    "headers",
-    "json",
-    "form",
-    "body",
-    "token",
-    "auth",
-    "decode",
-    "optional",
-    "when",
-    "expect",
-    "fail_when",
-    "timeout",
-    "redirect",
-    "graphql",
-    "each",
-    "concurrency",
-    "paginate",
-    "retry",
-];
-
 /// The calls that could be read, and the names of those that could not.
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Vec<Call>, Vec<String>) {
     let mut calls = Vec::new();
@@ -231,7 +208,7 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> (Vec<Call>, 
 }
 
 fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call> {
-    reader.known(fields, &KEYS);
+    reader.known(fields, &words::CALL);
     let url = reader.required_text(fields, "url", "say where to send it: `url = \"https://…\"`");
     let call = Call {
         name,
@@ -298,7 +275,7 @@ fn graphql(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Body> {
         return Some(Body::Graphql { query, variables: None, operation_name: None });
     }
     let table = reader.table(fields, "graphql", "graphql")?;
-    reader.known(&table, &["query", "variables", "operation_name"]);
+    reader.known(&table, &words::GRAPHQL);
     let query = reader.required_text(&table, "query", "write the operation: `query = '''query { viewer { id } }'''`");
     let variables = table.get("variables").and_then(|value| match value.get_ref() {
         DeValue::Table(_) => json_body(reader, value),
@@ -345,28 +322,24 @@ fn token(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<TokenPlace> {
         };
     }
     let table = reader.as_table(value, "token")?;
-    one_of(reader, &table, TOKEN_HELP, &["scheme", "header", "query", "form", "json"]).map(|(kind, text)| match kind {
+    let kinds = ["scheme", "header", "query", "form", "json"];
+    let sound = reader.known(&table, &words::TOKEN_PLACE);
+    let found: Vec<_> = kinds.into_iter().filter(|kind| table.has(kind)).collect();
+    let [kind] = found[..] else {
+        if !found.is_empty() || sound {
+            let label = if found.is_empty() { "none is named" } else { "several are named" };
+            reader.bad_value(table.span(), "exactly one way is wanted here", label, TOKEN_HELP);
+        }
+        return None;
+    };
+    let text = reader.text(&table, kind)?;
+    Some(match kind {
         "scheme" => TokenPlace::Scheme(text),
         "header" => TokenPlace::Header(text),
         "query" => TokenPlace::Query(text),
         "form" => TokenPlace::Form(text),
         _ => TokenPlace::Json(text),
     })
-}
-
-/// The one key of a table that names an alternative, with its text.
-fn one_of<'k>(reader: &mut Reader<'_>, table: &Fields<'_>, help: &str, kinds: &[&'k str]) -> Option<(&'k str, Text)> {
-    let sound = reader.known(table, kinds);
-    let mut found = kinds.iter().filter(|kind| table.has(kind));
-    match (found.next(), found.next()) {
-        (Some(kind), None) => return reader.text(table, kind).map(|text| (*kind, text)),
-        (Some(_), Some(_)) => {
-            reader.bad_value(table.span(), "exactly one way is wanted here", "several are named", help);
-        }
-        (None, _) if sound => reader.bad_value(table.span(), "exactly one way is wanted here", "none is named", help),
-        (None, _) => {}
-    }
-    None
 }
 
 /// Status codes that a key can name, and the words about them.
@@ -408,7 +381,7 @@ fn statuses(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, codes: &Cod
 fn fail_when(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<FailWhen> {
     let mut rows = Vec::new();
     for table in reader.tables(fields, "fail_when", "fail_when") {
-        reader.known(&table, &["when", "error", "reason"]);
+        reader.known(&table, &words::FAIL_WHEN);
         let when = reader.required_text(
             &table,
             "when",
@@ -424,14 +397,16 @@ fn fail_when(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<FailWhen> {
 }
 
 /// More hops than any provider needs; a loop ends here.
-const MAX_REDIRECTS: i64 = 10;
+pub(super) const MAX_REDIRECTS: i64 = 10;
 /// Values of one `each`, and calls of it at once.
-const MAX_EACH: (i64, i64) = (100, 1000);
-const MAX_CONCURRENCY: (i64, i64) = (4, 16);
+pub(super) const MAX_EACH: (i64, i64) = (100, 1000);
+pub(super) const MAX_CONCURRENCY: (i64, i64) = (4, 16);
 /// Pages of one list.
-const MAX_PAGES: (i64, i64) = (20, 1000);
+pub(super) const MAX_PAGES: (i64, i64) = (20, 1000);
 /// More attempts than this only add to what the provider has too much of.
-const MAX_RETRIES: i64 = 3;
+pub(super) const MAX_RETRIES: i64 = 3;
+/// The number of a first page.
+pub(super) const MAX_PAGE: i64 = 1_000_000;
 
 /// An integer between two bounds; the first of these stands for one that is not there or was reported.
 fn bounded(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str, least: i64, (default, most): (i64, i64)) -> usize {
@@ -451,7 +426,7 @@ fn redirect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Redirect {
         DeValue::Integer(_) => (None, Vec::new()),
         _ => {
             let Some(table) = reader.as_table(value, "redirect") else { return Redirect::default() };
-            reader.known(&table, &["max", "origins"]);
+            reader.known(&table, &words::REDIRECT);
             if !table.has("max") {
                 reader.missing(&table, "max", "say how many are followed: `max = 1`");
             }
@@ -480,7 +455,7 @@ fn each(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Each> {
         return Some(Each { path, max: usize::try_from(MAX_EACH.0).unwrap_or(0), concurrency });
     }
     let table = reader.as_table(value, "each")?;
-    reader.known(&table, &["path", "max"]);
+    reader.known(&table, &words::EACH);
     let path = reader.required_text(&table, "path", "name the values: `path = \"$.teams[*].id\"`");
     let max = bounded(reader, &table, "max", 1, MAX_EACH);
     Some(Each { path: path?, max, concurrency })
@@ -502,8 +477,7 @@ fn paginate(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Paginate> {
         return Some(Paginate { by, items: None, until: None, max_pages, truncated: None });
     }
     let table = reader.as_table(value, "paginate")?;
-    let sound =
-        reader.known(&table, &["link", "next", "cursor", "page", "param", "items", "until", "max_pages", "truncated"]);
+    let sound = reader.known(&table, &words::PAGINATE);
     let by = page_by(reader, &table, sound);
     let items = reader.text(&table, "items");
     let until = reader.text(&table, "until");
@@ -539,7 +513,7 @@ fn page_by(reader: &mut Reader<'_>, table: &Fields<'_>, sound: bool) -> Option<P
         "next" => reader.text(table, "next").map(PageBy::Next),
         "cursor" => Some(PageBy::Cursor { path: reader.text(table, "cursor")?, param: param? }),
         _ => {
-            let first = bounded(reader, table, "page", 0, (1, 1_000_000));
+            let first = bounded(reader, table, "page", 0, (1, MAX_PAGE));
             Some(PageBy::Number { first: i64::try_from(first).unwrap_or(1), param: param? })
         }
     }
@@ -552,7 +526,7 @@ fn retry(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Retry> {
         return Some(Retry { span: value.span(), times, on: None, idempotent: false });
     }
     let table = reader.as_table(value, "retry")?;
-    reader.known(&table, &["times", "on", "idempotent"]);
+    reader.known(&table, &words::RETRY);
     if !table.has("times") {
         reader.missing(&table, "times", "say how often: `times = 2`");
     }
@@ -568,6 +542,14 @@ impl Call {
         match self.auth.as_ref()?.scheme.as_ref()? {
             Scheme::ClientCredentials(credentials) => Some(&credentials.token_url),
             Scheme::Bearer(_) | Scheme::Basic { .. } => None,
+        }
+    }
+
+    /// How a JWT that it answers is verified.
+    pub fn jwt(&self) -> Option<&super::Jwt> {
+        match &self.decode.as_ref()?.format {
+            super::Format::Jwt(jwt) => Some(jwt),
+            _ => None,
         }
     }
 

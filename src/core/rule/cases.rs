@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::{Spanned, de::DeValue};
 use url::Url;
 
-use super::text::{Fields, Key, Reader, Text};
-use crate::core::problem::{Code, Place, Problem, Problems, Source};
+use super::{
+    text::{Fields, Key, Reader, Text},
+    words,
+};
+use crate::core::problem::{Problems, Source};
 
 /// One case as written.
 #[derive(Debug)]
@@ -32,6 +32,22 @@ pub struct Case {
     pub answers: Vec<Recorded>,
     /// What the rule is to answer.
     pub expected: Expected,
+}
+
+impl Case {
+    /// A case that says nothing, of a rule that is only looked at.
+    pub fn blank(source: &Arc<Source>) -> Case {
+        Case {
+            name: Text { value: source.name.clone(), span: 0..0 },
+            token: String::new(),
+            vars: Map::new(),
+            secrets: Vec::new(),
+            now: None,
+            request: Inbound::default(),
+            answers: Vec::new(),
+            expected: Expected::Claims(Map::new()),
+        }
+    }
 }
 
 /// The caller's request, as far as a case sets it.
@@ -123,30 +139,18 @@ pub enum Content {
 
 /// Reads a file of cases. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read_cases(source: &Arc<Source>, problems: &mut Problems) -> Vec<Case> {
-    if source.text.len() > super::MAX_SOURCE {
-        let place = Place { source: source.clone(), span: 0..0 };
-        let message = format!("the file has {} bytes", source.text.len());
-        let help = format!(
-            "a file of cases has at most {} bytes; long answers can stand in files: `file = …`",
-            super::MAX_SOURCE
-        );
-        problems.add(Problem::new(Code::TooLarge, place, message).help(help));
-        return Vec::new();
-    }
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let most = super::MAX_SOURCE;
+    let bound = format!("a file of cases has at most {most} bytes; long answers can stand in files: `file = …`");
+    let Some(table) = super::toml(source, &bound, problems) else { return Vec::new() };
     let mut reader = Reader::new(source, problems);
-    if !errors.is_empty() {
-        errors.iter().for_each(|error| reader.not_toml(error));
-        return Vec::new();
-    }
     let whole = Fields::new("the file", table.get_ref(), 0..source.text.len().min(1));
-    reader.known(&whole, &["case"]);
+    reader.known(&whole, &words::CASES);
     let cases = reader.tables(&whole, "case", "[[case]]");
     cases.iter().filter_map(|fields| case(&mut reader, fields)).collect()
 }
 
 fn case(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Case> {
-    reader.known(fields, &["name", "token", "vars", "secrets", "now", "request", "answer", "claims", "error"]);
+    reader.known(fields, &words::CASE);
     let name = reader.required_text(fields, "name", "say what it shows: `name = \"a private e-mail is found\"`");
     let token = reader.text(fields, "token").map_or_else(|| "t0ken".to_owned(), |text| text.value);
     let vars = fields.get("vars").and_then(|vars| object(reader, vars, "vars")).unwrap_or_default();
@@ -168,7 +172,7 @@ fn expected(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Expected> {
         (Some(claims), None) => object(reader, claims, "claims").map(Expected::Claims),
         (None, Some(error)) => {
             let error = reader.as_table(error, "error")?;
-            reader.known(&error, &["status", "error"]);
+            reader.known(&error, &words::ERROR);
             let status = error.get("status").and_then(|status| self::status(reader, status));
             if !error.has("status") {
                 reader.missing(&error, "status", "say which: `error = { status = 401, error = \"invalid_token\" }`");
@@ -187,13 +191,13 @@ fn expected(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Expected> {
 
 fn inbound(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Inbound {
     let Some(request) = reader.table(fields, "request", "request") else { return Inbound::default() };
-    reader.known(&request, &["method", "headers", "query"]);
+    reader.known(&request, &words::INBOUND);
     let method = reader.text(&request, "method");
     Inbound { method, headers: texts(reader, &request, "headers"), query: texts(reader, &request, "query") }
 }
 
 fn recorded(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Recorded> {
-    reader.known(fields, &["url", "method", "expect", "status", "headers", "json", "body", "file", "fail"]);
+    reader.known(fields, &words::ANSWER);
     let url = reader.required_text(fields, "url", "the whole address of the request, with its query")?;
     let Ok(parsed) = Url::parse(&url.value) else {
         reader.bad_value(url.span, "not a URL", "no whole address", "write `https://host/path?query`");
@@ -249,7 +253,7 @@ fn reply(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Reply> {
 
 fn asked(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Asked {
     let Some(expect) = reader.table(fields, "expect", "expect") else { return Asked::default() };
-    reader.known(&expect, &["headers", "json", "form", "body"]);
+    reader.known(&expect, &words::ASKED);
     let mut headers = Vec::new();
     if let Some(table) = reader.table(&expect, "headers", "expect.headers") {
         for (key, value) in table.entries() {

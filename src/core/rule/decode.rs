@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::{
     text::{Fields, Reader, Text},
     token::{self, Jwt},
+    words,
 };
 use crate::core::problem::Span;
 
@@ -77,7 +78,7 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Decod
 
 /// `{ FORMAT = { … } }`.
 fn with_options(reader: &mut Reader<'_>, table: &Fields<'_>) -> Option<Format> {
-    let sound = reader.known(table, &["xml", "jwt"]);
+    let sound = reader.known(table, &words::DECODE);
     match (table.has("xml"), table.has("jwt")) {
         (true, false) => {}
         (false, true) => return token::jwt(reader, table, "decode.jwt", true).map(|jwt| Format::Jwt(Box::new(jwt))),
@@ -90,6 +91,6 @@ fn with_options(reader: &mut Reader<'_>, table: &Fields<'_>) -> Option<Format> {
         }
     }
     let options = reader.table(table, "xml", "decode.xml")?;
-    reader.known(&options, &["lists"]);
+    reader.known(&options, &words::XML);
     Some(Format::Xml { lists: reader.texts(&options, "lists") })
 }

@@ -11,17 +11,21 @@ mod names;
 mod text;
 mod token;
 mod values;
+pub mod words;
 
 use std::sync::Arc;
 
 use serde_json::Value;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 pub use auth::{ClientCredentials, Mtls, Scheme, Style};
 pub use calls::{Body, Call, Each, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
-pub use names::{is_claim_name, is_rule_name, is_variable_name};
+pub use names::{RESERVED, is_call_name, is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
@@ -115,50 +119,36 @@ impl Rule {
 
 /// Reads a rule. Gives what could be understood, and adds all that could not to `problems`.
 pub fn read(source: &Arc<Source>, problems: &mut Problems) -> Option<Rule> {
+    let table = toml(source, &format!("a rule file has at most {MAX_SOURCE} bytes"), problems)?;
+    let reader = &mut Reader::new(source, problems);
+    let whole = Fields::new("the rule", table.get_ref(), 0..source.text.len().min(1));
+    Some(rule(reader, &whole))
+}
+
+/// The text as TOML. What keeps it from being so is reported.
+fn toml<'s>(source: &'s Arc<Source>, bound: &str, problems: &mut Problems) -> Option<Spanned<DeTable<'s>>> {
     if source.text.len() > MAX_SOURCE {
         let place = Place { source: source.clone(), span: 0..0 };
-        problems.add(
-            Problem::new(Code::TooLarge, place, format!("the file has {} bytes", source.text.len()))
-                .help(format!("a rule file has at most {MAX_SOURCE} bytes")),
-        );
+        let message = format!("the file has {} bytes", source.text.len());
+        problems.add(Problem::new(Code::TooLarge, place, message).help(bound));
         return None;
     }
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(source, problems);
-    if !errors.is_empty() {
-        for error in errors {
-            reader.not_toml(&error);
-        }
-        return None;
-    }
-    let whole = Fields::new("the rule", table.get_ref(), 0..source.text.len().min(1));
-    Some(rule(&mut reader, &whole))
+    errors.iter().for_each(|error| reader.not_toml(error));
+    errors.is_empty().then_some(table)
+}
+
+/// True for a text that is TOML and not too large; adds what is wrong with any other.
+pub fn is_toml(source: &Arc<Source>, problems: &mut Problems) -> bool {
+    toml(source, &format!("a file has at most {MAX_SOURCE} bytes"), problems).is_some()
 }
 
 fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
-    reader.known(
-        fields,
-        &[
-            "description",
-            "docs",
-            "login",
-            "receiver",
-            "subject",
-            "vars",
-            "secrets",
-            "token",
-            "request",
-            "call",
-            "include",
-            "claims",
-            "require",
-            "script",
-            "accept",
-        ],
-    );
+    reader.known(fields, &words::RULE);
     let request = reader.table(fields, "request", "[request]");
     if let Some(request) = &request {
-        reader.known(request, &["headers", "query"]);
+        reader.known(request, &words::REQUEST);
     }
     let listed = |reader: &mut Reader<'_>, key: &str| {
         request.as_ref().map(|request| reader.texts(request, key)).unwrap_or_default()
@@ -194,7 +184,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
 /// `[login]`: what the auth server must be told besides our address. It is for people; it only has to be sound.
 fn login(reader: &mut Reader<'_>, fields: &Fields<'_>) {
     let Some(login) = reader.table(fields, "login", "[login]") else { return };
-    reader.known(&login, &["authorization_url", "token_url", "scopes"]);
+    reader.known(&login, &words::LOGIN);
     for key in ["authorization_url", "token_url"] {
         let Some(text) = reader.text(&login, key) else { continue };
         if !text.value.starts_with("https://") {
@@ -258,7 +248,7 @@ fn secrets(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Option<Sec
 }
 
 fn secret(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SecretSource> {
-    let sound = reader.known(fields, &["env", "file"]);
+    let sound = reader.known(fields, &words::SECRET);
     match (fields.has("env"), fields.has("file")) {
         (true, false) => return reader.text(fields, "env").map(|env| SecretSource::Env(env.value)),
         (false, true) => return reader.text(fields, "file").map(|file| SecretSource::File(file.value)),
@@ -274,7 +264,7 @@ fn secret(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SecretSource> 
 fn include(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Include> {
     let mut includes = Vec::new();
     for table in reader.tables(fields, "include", "include") {
-        reader.known(&table, &["path", "only", "except", "flatten"]);
+        reader.known(&table, &words::INCLUDE);
         let path = reader.required_text(&table, "path", "name the object: `path = \"$.user\"`");
         let Some(path) = path else { continue };
         if table.has("only") && table.has("except") {
@@ -307,7 +297,7 @@ fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<(Key, Written)> {
 fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
     let mut guards = Vec::new();
     for table in reader.tables(fields, "require", "[[require]]") {
-        reader.known(&table, &["that", "error", "reason"]);
+        reader.known(&table, &words::REQUIRE);
         let that = reader.required_text(&table, "that", "add `that = \"…\"`: the Rhai expression that must hold");
         let error = reader.required_text(&table, "error", DENIAL_HELP);
         let reason = reader.text(&table, "reason");
@@ -320,7 +310,7 @@ fn require(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<Require> {
 
 fn script(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Script> {
     let table = reader.table(fields, "script", "[script]")?;
-    let sound = reader.known(&table, &["source", "file"]);
+    let sound = reader.known(&table, &words::SCRIPT);
     match (table.has("source"), table.has("file")) {
         (true, false) => return reader.text(&table, "source").map(Script::Inline),
         (false, true) => return reader.text(&table, "file").map(Script::File),

@@ -11,6 +11,7 @@ use toml::{
 use super::{
     masked_place,
     names::{RESERVED, is_variable_name},
+    words,
 };
 use crate::core::problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean, nearest};
 
@@ -102,14 +103,14 @@ impl<'a> Reader<'a> {
         self.problems.add(problem.help("see https://toml.io for the syntax"));
     }
 
-    /// Reports keys that are not among `known`. True if there are none: then what is missing is missing,
+    /// Reports keys that are not among those of a table. True if there are none: then what is missing is missing,
     /// and not misspelled.
-    pub(super) fn known(&mut self, fields: &Fields<'_>, known: &[&str]) -> bool {
+    pub(super) fn known(&mut self, fields: &Fields<'_>, table: &words::Table) -> bool {
         let mut sound = true;
         for (key, _) in fields.entries() {
-            if !known.contains(&key.name.as_str()) {
+            if table.key(&key.name).is_none() {
                 sound = false;
-                let help = did_you_mean(&key.name, known.iter().copied());
+                let help = did_you_mean(&key.name, table.keys.iter().map(|key| key.name));
                 let message = format!("{} has no key `{}`", fields.what, key.name);
                 let problem = self.problem(Code::UnknownKey, key.span, message).label("unknown key").help(help);
                 self.problems.add(problem);

@@ -2,7 +2,10 @@
 
 use toml::de::DeValue;
 
-use super::text::{Fields, Key, Reader, Text};
+use super::{
+    text::{Fields, Key, Reader, Text},
+    words,
+};
 use crate::core::problem::Span;
 
 /// `[token]`: what the caller's token must be before any call runs.
@@ -27,8 +30,8 @@ pub struct Jwt {
     pub secret: Option<Text>,
     /// Our own key, for a token that is encrypted.
     pub decrypt: Option<Text>,
-    /// `iss`.
-    pub issuer: Option<Text>,
+    /// One of these must be `iss`.
+    pub issuer: Vec<Text>,
     /// One of these must be in `aud`.
     pub audience: Vec<Text>,
     /// The signature algorithms that are accepted.
@@ -60,7 +63,7 @@ pub struct Introspect {
 
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Token> {
     let table = reader.table(fields, "token", "[token]")?;
-    let sound = reader.known(&table, &["jwt", "introspect", "call"]);
+    let sound = reader.known(&table, &words::TOKEN);
     let ways: Vec<_> = ["jwt", "introspect", "call"].into_iter().filter(|way| table.has(way)).collect();
     match ways[..] {
         ["jwt"] => jwt(reader, &table, "token.jwt", false).map(Token::Jwt),
@@ -81,14 +84,13 @@ pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Token
 /// A table `jwt`; only an answer may be encrypted for us.
 pub(super) fn jwt(reader: &mut Reader<'_>, fields: &Fields<'_>, what: &str, answer: bool) -> Option<Jwt> {
     let table = reader.table(fields, "jwt", what)?;
-    let known = ["jwks", "secret", "issuer", "audience", "algorithms", "typ", "leeway", "expect", "decrypt"];
-    reader.known(&table, if answer { &known } else { &known[..8] });
+    reader.known(&table, if answer { &words::ANSWER_JWT } else { &words::JWT });
     Some(Jwt {
         span: table.span(),
         jwks: reader.text(&table, "jwks"),
         secret: reader.text(&table, "secret"),
         decrypt: if answer { reader.text(&table, "decrypt") } else { None },
-        issuer: reader.text(&table, "issuer"),
+        issuer: one_or_more(reader, &table, "issuer"),
         audience: one_or_more(reader, &table, "audience"),
         algorithms: one_or_more(reader, &table, "algorithms"),
         kind: reader.text(&table, "typ"),
@@ -99,17 +101,17 @@ pub(super) fn jwt(reader: &mut Reader<'_>, fields: &Fields<'_>, what: &str, answ
 
 fn introspect(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Introspect> {
     let table = reader.table(fields, "introspect", "token.introspect")?;
-    reader.known(&table, &["url", "auth", "token_type_hint", "expect"]);
+    reader.known(&table, &words::INTROSPECT);
     let url = reader.required_text(&table, "url", "name the introspection endpoint: `url = \"https://…\"`");
     let help = "write `auth = { basic = { user = …, password = … } }` or `auth = { bearer = … }`";
     let (mut bearer, mut basic) = (None, None);
     match reader.table(&table, "auth", "token.introspect.auth") {
         None => reader.missing(&table, "auth", help),
         Some(auth) => {
-            reader.known(&auth, &["basic", "bearer"]);
+            reader.known(&auth, &words::INTROSPECT_AUTH);
             bearer = reader.text(&auth, "bearer");
             if let Some(pair) = reader.table(&auth, "basic", "token.introspect.auth.basic") {
-                reader.known(&pair, &["user", "password"]);
+                reader.known(&pair, &words::INTROSPECT_BASIC);
                 let user = reader.required_text(&pair, "user", help);
                 let password = reader.required_text(&pair, "password", help);
                 basic = user.zip(password);

@@ -3,7 +3,10 @@
 use serde_json::Value;
 use toml::{Spanned, de::DeValue};
 
-use super::text::{Reader, Text};
+use super::{
+    text::{Reader, Text},
+    words,
+};
 use crate::core::problem::Span;
 
 /// A value as written: one string, a chain of alternatives, or a table of options.
@@ -83,10 +86,7 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: 
 
 fn options(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, what: &str) -> Option<Options> {
     let table = reader.as_table(value, what)?;
-    let sound = reader.known(
-        &table,
-        &["path", "rhai", "value", "many", "first", "join", "type", "default", "required", "trim", "lower", "flatten"],
-    );
+    let sound = reader.known(&table, &words::VALUE);
     let sources = ["path", "rhai", "value"].iter().filter(|key| table.has(key)).count();
     if sources != 1 {
         match sources {
