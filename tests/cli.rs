@@ -590,6 +590,38 @@ phone = "$.user.phone"
         }
     }
 
+    #[test]
+    fn a_login_is_recorded_as_a_case_that_passes() {
+        let echo = format!("{{\"id\":9007199254740993,\"email\":\"ada.mark@Engines.example\",\"seen\":\"{TOKEN}\"}}");
+        let world = world(RULE, move |target| match target.split(['?', '/']).nth(1) {
+            Some("me") => Reply::json(&echo),
+            Some("emails") => Reply::json("[]"),
+            _ => Reply::new(503, "{}"),
+        });
+        let cases = world.folder.path().join("acme.test.toml");
+        for number in 1..=2 {
+            let ran = run_with(world.command(&["acme", "--record"]), TOKEN);
+            assert_eq!(ran.code, Some(0), "{}", ran.err);
+            assert!(ran.err.contains("recorded as \"recorded: a login"), "{}", ran.err);
+            let written = std::fs::read_to_string(&cases).expect("it is written");
+            assert_eq!(written.matches("[[case]]").count(), number, "{written}");
+            for mark in [TOKEN, SECRET, "9007199254740993", "ada.mark", "engines.example", "mark"] {
+                for disguise in disguises(mark) {
+                    assert!(!written.contains(&disguise), "{disguise} in {written}");
+                }
+            }
+            assert!(written.contains("= \"https://api.example/me/s3cret-key?"), "{written}");
+            let ran = run(claimsmith(&["test", text(world.folder.path())]));
+            assert!(ran.out.ends_with("passed, 0 failed\n"), "{} {}", ran.out, ran.err);
+        }
+        let other = world.folder.path().join("failed.txt");
+        let failing = self::world(RULE, |_| Reply::new(401, "{}"));
+        let ran = run_with(failing.command(&["acme", &format!("--record={}", text(&other)), "--json"]), TOKEN);
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        let written = std::fs::read_to_string(&other).expect("it is written");
+        assert!(written.contains("error = { status = 401, error = \"invalid_token\" }"), "{written}");
+    }
+
     #[track_caller]
     fn unmarked(ran: &Run, marks: &[&str]) {
         for mark in marks {

@@ -37,6 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("core::evaluate", 6),
     ("core::outline", 6),
     ("core::case", 7),
+    ("core::record", 8),
     ("core::propose", 8),
     ("core", 9),
     ("catalogue", 10),

@@ -63,6 +63,8 @@ mod providers;
 mod propose;
 // What each receiver insists on, kept.
 mod receivers;
+// Logins as cases, without anything of the person.
+mod record;
 // Rules, secrets and settings that change while the program serves.
 mod reload;
 // Restarts that nobody notices.

@@ -1,20 +1,27 @@
 //! `claimsmith try`: one rule, one request, every step on view.
 
+mod record;
 mod report;
 mod waterfall;
 
-use std::io::{self, IsTerminal, Read};
+use std::{
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use clap::Args;
 use http::header;
+use serde_json::{Map, Value};
 
 use self::report::Report;
 use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
     config::{self, Settings},
-    core::{CompiledRule, Compiler, Failure, Reception, Request, Trace, evaluate, refuse},
-    gateway::{Secrets, Store, Upstream, source},
+    core::{
+        CompiledRule, Compiler, Failure, Host, Outcome, Reception, Request, Trace, evaluate, record::Recorder, refuse,
+    },
+    gateway::{Secrets, Store, Upstream, shipped_folder, source},
 };
 
 #[derive(Debug, Args)]
@@ -27,6 +34,10 @@ pub(super) struct Arguments {
     /// Print one JSON document with the answer, the claims and all steps, for tickets.
     #[arg(long)]
     json: bool,
+    /// Write what the providers answered as a case, without token, secrets and personal data: into NAME.test.toml
+    /// beside the rule, or into FILE.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    record: Option<Option<PathBuf>>,
     #[command(flatten)]
     common: Common,
 }
@@ -35,17 +46,53 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut settings = config::load(&arguments.common.flags())?.settings;
     let path = rule_file(&arguments.rule, &mut settings);
     let host = Upstream::new(&settings, Secrets::Real, Store::new())?;
-    let Some(rule) = compile(&path, &settings, &host)? else { return Ok(WRONG) };
+    let runtime = runtime()?;
+    let Some(file) = &arguments.record else {
+        return Ok(match attempt(&path, &settings, &host, &runtime, arguments)? {
+            Some(attempt) => attempt.code(),
+            None => WRONG,
+        });
+    };
+    if file.is_none() && path.starts_with(shipped_folder()) {
+        return Err("nothing can be written beside a shipped rule: say where, `--record=FILE`".into());
+    }
+    let file = file.clone().unwrap_or_else(|| path.with_extension("test.toml"));
+    let recorder = Recorder::new(&host);
+    let Some(attempt) = attempt(&path, &settings, &recorder, &runtime, arguments)? else { return Ok(WRONG) };
+    record::append(&attempt, recorder, &path, &settings, &file, &runtime)?;
+    Ok(attempt.code())
+}
+
+/// One evaluation, after it.
+struct Attempt {
+    request: Request,
+    outcome: Outcome,
+}
+
+impl Attempt {
+    fn code(&self) -> u8 {
+        if self.outcome.failure.is_none() { DONE } else { WRONG }
+    }
+}
+
+/// Evaluates the rule once, and tells how it went; `None` if it is refused, which was shown.
+fn attempt<H: Host>(
+    path: &Path,
+    settings: &Settings,
+    host: &H,
+    runtime: &tokio::runtime::Runtime,
+    arguments: &Arguments,
+) -> Result<Option<Attempt>, String> {
+    let Some(rule) = compile(path, settings, host)? else { return Ok(None) };
     let request = request(rule.name())?;
     let trace = Trace::default();
-    let runtime = runtime()?;
-    let evaluation = evaluate(&rule, &request, "try", Reception::default(), &host, Some(&trace));
+    let evaluation = evaluate(&rule, &request, "try", Reception::default(), host, Some(&trace));
     let limited = async { tokio::time::timeout(rule.deadline(settings.deadline.0), evaluation).await };
     let outcome = runtime.block_on(limited).unwrap_or_else(|_| refuse(Some(&rule), Failure::Deadline, "try"));
     let body = trace.cleaned(&String::from_utf8_lossy(outcome.response.body()));
     let report = Report { rule: &rule, outcome: &outcome, steps: &trace.steps(), body };
     tell(&report, arguments);
-    Ok(if outcome.failure.is_none() { DONE } else { WRONG })
+    Ok(Some(Attempt { request, outcome }))
 }
 
 /// The answer goes to standard output, what is said of it to standard error.
@@ -70,13 +117,18 @@ fn tell(report: &Report<'_>, arguments: &Arguments) {
 }
 
 /// The rule; its problems are shown, and `None` is given, if it is refused.
-fn compile(path: &std::path::Path, settings: &Settings, host: &Upstream) -> Result<Option<CompiledRule>, String> {
+fn compile<H: Host>(path: &Path, settings: &Settings, host: &H) -> Result<Option<CompiledRule>, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let source = source(path)?;
-    let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
-    let (rule, problems) = Compiler::new::<Upstream>().compile(&name, &source, &vars, host);
+    let vars = vars(settings, &name);
+    let (rule, problems) = Compiler::new::<H>().compile(&name, &source, &vars, host);
     output::show_problems(&problems.sorted());
     Ok(rule)
+}
+
+/// The operator's values for the vars of a rule.
+fn vars(settings: &Settings, rule: &str) -> Map<String, Value> {
+    settings.rule.get(rule).map(|rule| rule.vars.clone()).unwrap_or_default()
 }
 
 /// The request that an auth server would make. The token is in no argument, so in no process list and no history.

@@ -125,6 +125,10 @@ impl Compiler {
         // Those that could not be read come last, so that the others keep their numbers.
         let calls = rule.calls.iter().map(|call| &call.name.name).chain(&rule.unread_calls);
         let calls: Vec<_> = calls.cloned().collect();
+        // What reads a call whose name stands for something else would only be misunderstood.
+        if calls.iter().any(|name| !rule::is_call_name(name)) {
+            return None;
+        }
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
         let known = Known {
             calls: &calls,

@@ -56,6 +56,9 @@ mod outline;
 // A rule from recorded answers.
 mod propose;
 
+// A login as a case.
+pub mod record;
+
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},

@@ -20,7 +20,7 @@ use std::{
 
 pub use self::{
     claim::{Claim, Provenance, Way, type_of},
-    hidden::Hidden,
+    hidden::{Hidden, forms},
     point::{Point, PointKind, Reached},
 };
 use super::problem::Place;

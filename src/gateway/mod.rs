@@ -35,6 +35,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
@@ -60,7 +61,7 @@ use crate::{
 /// The stack of a worker: what a script within its limits needs, many times over.
 const WORKER_STACK: usize = 8 * 1024 * 1024;
 /// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// What all workers share.
 struct Shared {
@@ -195,18 +196,16 @@ fn work(listener: TcpListener, number: usize, shared: Arc<Shared>, upstream: Ups
 
 /// One socket for all workers: each accepts when it has time, so that few connections spread well too.
 fn bind(settings: &Settings) -> io::Result<TcpListener> {
-    use tokio::net::TcpSocket;
-    // tokio's sockets can be set up, and want a runtime to listen.
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    let _inside = runtime.enter();
-    let socket = if settings.listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = Socket::new(Domain::for_address(settings.listen), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a process that has just ended do not keep the port.
     #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
+    socket.set_reuse_address(true)?;
     #[cfg(unix)]
-    socket.set_reuseport(settings.share_port)?;
-    socket.bind(settings.listen)?;
-    socket.listen(BACKLOG)?.into_std()
+    socket.set_reuse_port(settings.share_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&settings.listen.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn explain(address: SocketAddr, error: &io::Error) -> String {

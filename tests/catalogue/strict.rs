@@ -539,6 +539,7 @@ fn a_rule_that_asks_otherwise_gets_nothing() {
         (call, "[call.user]\ntoken = \"bare\"\n", "the token is not where it should be"),
         (call, "[call.user]\ntoken = { query = \"access_token\" }\n", "the token is not where it should be"),
         (call, "[call.user]\nquery = { debug = 1 }\n", "query: `debug` is not documented"),
+        (call, "[call.user]\nquery = { t = \"${token}\" }\n", "the token is not where it should be"),
         (call, "[call.user]\ntoken = \"bearer\"\nquery = { t = \"${token}\" }\n", "the token stands elsewhere too"),
         (call, "[call.user]\njson = { a = 1 }\nmethod = \"GET\"\n", "the body is called Some(\"application/json\")"),
     ] {

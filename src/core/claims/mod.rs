@@ -185,8 +185,7 @@ impl Compiler<'_> {
         for (label, constant) in constants.iter().filter_map(|(label, value)| Some((*label, value.as_ref()?))) {
             let sound = match kind {
                 _ if options.flatten.is_some() => Ok(Cow::Borrowed(constant)),
-                Some(kind) => kind.convert(Cow::Borrowed(constant)),
-                None => kinds::flat(Cow::Borrowed(constant)),
+                kind => fit(&key.name, kind, Cow::Borrowed(constant)),
             };
             if let Err(why) = sound {
                 let message = format!("this cannot be the claim `{}`: {why}", key.name);
@@ -315,12 +314,14 @@ impl Plan {
         after.sort_by_cached_key(|(name, _)| place(name));
         let mut claims = Vec::with_capacity(after.len());
         for (name, value) in after {
-            let kind = self.claims.iter().find(|claim| claim.name == name).and_then(|claim| claim.kind);
-            let fit = match kind.or_else(|| kind_of(&name, &self.kinds)) {
-                Some(kind) => kind.convert(Cow::Owned(value)),
-                None => kinds::flat(Cow::Owned(value)),
+            let claim = self.claims.iter().find(|claim| claim.name == name);
+            let kind = claim.and_then(|claim| claim.kind).or_else(|| kind_of(&name, &self.kinds));
+            // Only the rule itself asks for an object.
+            let fits = match claim {
+                Some(_) => fit(&name, kind, Cow::Owned(value)),
+                None => fit("", kind, Cow::Owned(value)),
             };
-            match fit {
+            match fits {
                 Ok(value) => claims.push((Cow::Owned(name), value)),
                 Err(why) => return Err(Failure { claim: name, cause: Cause::Type(why) }),
             }
@@ -368,6 +369,16 @@ fn says_blank(options: &Options) -> bool {
     options.default.iter().map(|(value, _)| value).chain(constant(options).as_ref()).any(is_blank)
 }
 
+/// A value as a claim that the rule names may have it: `address` is an object by its standard (OpenID Connect Core,
+/// section 5.1.1), where the provider has one.
+fn fit<'v>(name: &str, kind: Option<Kind>, value: Found<'v>) -> Result<Found<'v>, &'static str> {
+    match kind {
+        Some(kind) => kind.convert(value),
+        None if name == "address" && value.is_object() => Kind::Object.convert(value),
+        None => kinds::flat(value),
+    }
+}
+
 /// Texts that providers, libraries and templates write where there is no id.
 fn is_nobody(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
@@ -404,8 +415,7 @@ impl Claim {
     fn fit<'v>(&self, value: Found<'v>) -> Result<Found<'v>, &'static str> {
         match self.kind {
             _ if self.flatten.is_some() && value.is_object() => Ok(value),
-            Some(kind) => kind.convert(value),
-            None => kinds::flat(value),
+            kind => fit(&self.name, kind, value),
         }
     }
 
