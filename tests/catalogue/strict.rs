@@ -286,7 +286,7 @@ fn usual_headers(documented: &Documented, found: &mut Fields) -> Result<(), Stri
         let at = found.iter().position(|(known, _)| known == name).filter(|_| !documented.headers.contains_key(name));
         at.map(|at| found.remove(at).1)
     };
-    if !documented.headers.contains_key("user-agent") && !take("user-agent").is_some_and(|agent| !agent.is_empty()) {
+    if !documented.headers.contains_key("user-agent") && take("user-agent").is_none_or(|agent| agent.is_empty()) {
         return Err("nobody says who asks".into());
     }
     let json = |accept: String| accept.split(',').any(|kind| kind.trim().starts_with("application/json"));
