@@ -18,6 +18,9 @@ use super::support::{Reply, Upstream, block_on, client, send};
 /// Nothing that a test waits for may take longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Where a server tells how it is.
+pub const ADMIN: &str = "CLAIMSMITH_ADMIN__LISTEN";
+
 /// The program with these arguments, and with no setting from the environment of the tests.
 pub fn claimsmith(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimsmith"));
@@ -90,6 +93,10 @@ impl Server {
     /// Starts it, and waits until it listens.
     #[track_caller]
     pub fn start(mut command: Command) -> Self {
+        // Servers of tests that run side by side cannot all have the usual port.
+        if !command.get_envs().any(|(name, _)| name == ADMIN) {
+            command.env(ADMIN, "off");
+        }
         let mut child = command.spawn().expect("the program can be started");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let (sender, lines) = channel();
@@ -131,6 +138,22 @@ impl Server {
     pub fn json(&mut self, part: &str) -> Value {
         let line = self.line(part);
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it tells how it is. That is logged before or after it listens.
+    #[track_caller]
+    pub fn admin(&mut self) -> SocketAddr {
+        const PART: &str = "telling how it is";
+        let line = match self.log.lines().find(|line| line.contains(PART)) {
+            Some(line) => serde_json::from_str(line).expect("it is JSON"),
+            None => self.json(PART),
+        };
+        line["address"].as_str().expect("the line has the address").parse().expect("it is an address")
     }
 
     /// Sends a signal by its name: `-TERM`.

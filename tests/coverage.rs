@@ -222,6 +222,21 @@ fn rules_without_cases_and_rules_that_are_refused_are_not_covered() {
 }
 
 #[test]
+fn a_rule_that_compiles_only_with_a_real_key_is_covered_by_a_case_that_has_one() {
+    let rule = "[secrets]\nkey = { env = \"ACME_KEY\" }\n[token]\njwt = { secret = \"${secrets.key}\", \
+        algorithms = [\"HS256\"], issuer = \"https://a.example\", audience = \"us\" }\n\
+        [claims]\nsub = \"$.token.sub\"\n";
+    let key = "k".repeat(32);
+    let cases = format!(
+        "[[case]]\nname = \"no JWT\"\nsecrets = {{ key = \"{key}\" }}\n\
+         error = {{ status = 401, error = \"invalid_token\" }}\n"
+    );
+    let ran = cover(rule, &cases, &[]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("acme: 0.0 % covered, 0 of 1 point\n"), "{}", ran.out);
+}
+
+#[test]
 fn programs_get_coverage_as_json() {
     let ran = cover(RULE, &case("refused", r#"{"id": 1}"#, "", REFUSED), &["--format", "json", "--min", "50"]);
     assert!(ran.code == Some(1) && ran.err.contains("7.4 % are covered, which is too little"), "{}", ran.err);

@@ -167,3 +167,11 @@ fn a_rule_that_is_there_stays_unless_it_is_forced_away() {
     let cases = fs::read_to_string(place.path().join("rules/acme.test.toml")).expect("it was written");
     assert!(cases.contains("the sample"), "{cases}");
 }
+
+#[test]
+fn an_answer_that_looks_like_one_of_graphql_asks_for_its_query() {
+    let viewer = ("me.json", r#"{"data": {"viewer": {"id": "1"}}}"#);
+    let (_place, ran) = new(&[viewer], &["acme", "--from", "me.json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("[call.user] may be one of GraphQL"), "{}", ran.out);
+}

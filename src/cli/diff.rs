@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 
 use self::compare::{Comparison, Outcome};
 use super::{
-    Common, DONE, FAILED, WRONG, output, rule_name,
+    Common, DONE, FAILED, WRONG, of_catalogue, output, rule_name,
     test::{cases_of, side_by_side},
 };
-use crate::{config, gateway::files};
+use crate::{
+    config,
+    gateway::{files, is_file, is_folder},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -84,7 +87,7 @@ struct Pair {
 
 impl Pair {
     fn new(name: String, old: &Path, new: &Path, cases: Option<&Path>) -> Pair {
-        let beside = || [cases_of(new), cases_of(old)].into_iter().filter(|path| path.is_file()).collect();
+        let beside = || [cases_of(new), cases_of(old)].into_iter().filter(|path| is_file(path)).collect();
         let cases = cases.map_or_else(beside, |cases| vec![cases.to_owned()]);
         Pair { name, old: old.to_owned(), new: new.to_owned(), cases }
     }
@@ -99,8 +102,9 @@ struct Pairs {
 }
 
 fn pairs(arguments: &Arguments) -> Result<Pairs, String> {
-    let Arguments { old, new, cases, .. } = arguments;
-    match (old.is_dir(), new.is_dir()) {
+    let named = |path: &Path| of_catalogue(path).unwrap_or_else(|| path.to_owned());
+    let (old, new, cases) = (&named(&arguments.old), &named(&arguments.new), &arguments.cases);
+    match (is_folder(old), is_folder(new)) {
         (false, false) => {
             // The old name is the one that logins know.
             Ok(Pairs { both: vec![Pair::new(rule_name(old), old, new, cases.as_deref())], ..Pairs::default() })

@@ -15,6 +15,8 @@ mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
+mod health;
+mod lsp;
 mod new;
 mod output;
 mod plan;
@@ -64,6 +66,8 @@ struct Arguments {
 enum Command {
     /// Serve the rules of a folder, and of the catalogue.
     Serve(Served),
+    /// Ask the process that serves with these settings whether it is ready.
+    Health(Common),
     /// Compile rules without serving them, and show all their problems.
     Check(check::Arguments),
     /// Run the cases of rules on their recorded answers, without a network.
@@ -88,6 +92,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Speak to an editor about rules while they are written (Language Server Protocol).
+    Lsp(lsp::Arguments),
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
     /// Print what a shell completes of these commands.
@@ -125,7 +131,7 @@ struct Common {
 #[derive(Clone, Debug, Default, Args)]
 struct Served {
     /// Rules of the catalogue to serve besides those of the folder.
-    #[arg(long = "use", value_name = "NAME,…", value_delimiter = ',')]
+    #[arg(long = "use", value_name = "NAMES", value_delimiter = ',')]
     shipped: Vec<String>,
     #[command(flatten)]
     common: Common,
@@ -174,6 +180,7 @@ fn format(text: &str) -> Result<Format, String> {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(served) => serve::run(&served),
+        Command::Health(common) => health::run(&common),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
@@ -184,6 +191,7 @@ pub fn run() -> ExitCode {
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Lsp(arguments) => lsp::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => completions::pages(&arguments),
@@ -254,16 +262,61 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 
 /// Waits for SIGINT or SIGTERM.
 async fn interrupted() -> Result<(), String> {
-    let fault = |error: std::io::Error| format!("cannot wait for signals: {error}");
-    #[cfg(unix)]
-    {
+    let mut signals = Signals::listen()?;
+    while signals.next().await? == Asked::Reload {}
+    Ok(())
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// SIGINT or SIGTERM.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals of a process that serves.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, String> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Asked, String> {
         tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map_err(fault),
-            _ = terminate.recv() => Ok(()),
+            _ = self.terminate.recv() => Ok(Asked::Stop),
+            _ = self.interrupt.recv() => Ok(Asked::Stop),
+            _ = self.hang_up.recv() => Ok(Asked::Reload),
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(fault)
+}
+
+/// The signals of a process that serves.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Result<Asked, String> {
+        let heard = tokio::signal::ctrl_c().await;
+        heard.map(|()| Asked::Stop).map_err(|error| format!("cannot wait for signals: {error}"))
+    }
 }

@@ -205,14 +205,15 @@ async fn test(path: &Path, arguments: &Arguments) -> Result<Report, String> {
     let (text, beside) = (source(path)?, cases_of(path));
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let files = move |file: &str| bytes_beside(&folder, file);
-    let points = if arguments.coverage { Cases::points((&rule, &text), &files) } else { None };
+    let points = |cases: &Cases| if arguments.coverage { cases.points((&rule, &text), &files) } else { None };
     let mut reached = Reached::default();
     if !is_file(&beside) {
-        let coverage = points.map(|points| Coverage::new(points, &reached));
+        let coverage = points(&Cases::none()).map(|points| Coverage::new(points, &reached));
         return Ok(Report { rule, problems: Vec::new(), cases: None, coverage });
     }
     let written = source(&beside)?;
     let (cases, problems) = Cases::read(&written);
+    let points = points(&cases);
     let wanted: Vec<_> =
         cases.names().enumerate().filter(|(_, case)| name.is_none_or(|name| case.contains(name))).collect();
     let mut tried = Vec::with_capacity(wanted.len());

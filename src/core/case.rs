@@ -52,6 +52,11 @@ impl Cases {
         rule::place(&self.source, &self.cases[number].name.span)
     }
 
+    /// Those of a rule that has no file of cases.
+    pub fn none() -> Cases {
+        Cases { source: Source::new("", ""), cases: Vec::new() }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.cases.len()
@@ -68,11 +73,14 @@ impl Cases {
     }
 
     /// The points of a rule that cases can come past; `None` if it is refused.
-    pub fn points((name, source): (&str, &Arc<Source>), files: Files<'_>) -> Option<Vec<Point>> {
+    pub fn points(&self, (name, source): (&str, &Arc<Source>), files: Files<'_>) -> Option<Vec<Point>> {
         let blank = Case::blank(source);
-        let recording = Recording::new(&blank, files);
-        let (rule, _) = compiler(true).compile(name, source, &blank.vars, &recording);
-        rule.map(|rule| rule.points())
+        // Some rules compile only with a secret that is one: a key of the right length.
+        self.cases.iter().chain([&blank]).find_map(|case| {
+            let recording = Recording::new(case, files);
+            let (rule, _) = compiler(true).compile(name, source, &case.vars, &recording);
+            rule.map(|rule| rule.points())
+        })
     }
 
     /// Runs one case of a rule, and tells which of its points it came past.
@@ -189,9 +197,9 @@ fn compare(expected: &Expected, answered: &Answered, verdict: &mut Verdict) {
             return;
         }
         (Expected::Claims(_), Answered::Error { .. }) => "200 with claims".to_owned(),
-        (Expected::Error { status, error }, _) => {
-            error_words(*status, error.as_ref().map(|error| error.value.as_str()))
-        }
+        (Expected::Error { status, error: None }, Answered::Error { status: found, .. }) if status == found => return,
+        (Expected::Error { status, error: None }, _) => format!("{status} with any error code"),
+        (Expected::Error { status, error: Some(error) }, _) => error_words(*status, Some(&error.value)),
     };
     let found = answered.words();
     if expected != found {

@@ -125,6 +125,10 @@ impl Compiler {
         // Those that could not be read come last, so that the others keep their numbers.
         let calls = rule.calls.iter().map(|call| &call.name.name).chain(&rule.unread_calls);
         let calls: Vec<_> = calls.cloned().collect();
+        // What reads a call whose name stands for something else would only be misunderstood.
+        if calls.iter().any(|name| !rule::is_call_name(name)) {
+            return None;
+        }
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
         let known = Known {
             calls: &calls,
@@ -178,6 +182,26 @@ impl Compiler {
             secrets,
         })
     }
+}
+
+/// What a rule is made of besides its own text; all of it is read when the rule is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingredients {
+    /// Its secrets, by their names in the rule.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// The name of its script file.
+    pub script: Option<String>,
+}
+
+/// What a rule names to be read besides it, as far as its text can be understood.
+pub fn ingredients(source: &Arc<Source>) -> Ingredients {
+    let Some(rule) = rule::read(source, &mut Problems::default()) else { return Ingredients::default() };
+    let secrets = rule.secrets.into_iter().filter_map(|(key, source)| Some((key.name, source?))).collect();
+    let script = match rule.script {
+        Some(rule::Script::File(name)) => Some(name.value),
+        Some(rule::Script::Inline(_)) | None => None,
+    };
+    Ingredients { secrets, script }
 }
 
 /// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.

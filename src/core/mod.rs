@@ -64,7 +64,7 @@ pub use self::{
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
-    compile::{CompiledRule, Compiler},
+    compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
@@ -77,5 +77,5 @@ pub use self::{
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
     trace::{Point, Reached, Step, Trace},
-    value::{FUNCTIONS, Family, Function},
+    value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

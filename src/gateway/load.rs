@@ -1,4 +1,4 @@
-//! Reads a folder of rules and compiles them.
+//! Reads the rules of a folder and of the catalogue, and what stands beside them.
 
 use std::{
     fs, io,
@@ -6,89 +6,48 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::Upstream;
 use crate::{
     catalogue::{Catalogue, PREFIX},
     config::{DEFAULT_RULES, Settings},
-    core::{
-        CompiledRule, Compiler, MAX_SOURCE, Routes,
-        problem::{Problem, Source},
-    },
+    core::{MAX_SOURCE, problem::Source},
 };
 
 /// The largest file beside a rule: no upstream may answer more.
 const MAX_BESIDE: u64 = 1024 * 1024;
+/// Rules of a folder; with more it is most likely the wrong one.
+const MAX_RULES: usize = 10_000;
 
-/// The rules of a folder, and what is wrong with those that are refused.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The rules that serve.
-    pub routes: Routes<CompiledRule>,
-    /// All problems, also those of rules that serve.
-    pub problems: Vec<Problem>,
-    /// The names of the rules that do not serve.
-    pub refused: Vec<String>,
-}
+/// A rule's name and text, or why that cannot be read.
+pub(super) type Text = (String, Result<Arc<Source>, String>);
 
-/// Reads and compiles all rules of a folder, and those of the catalogue that the settings use. A rule with an error is
-/// refused, the others serve.
+/// The texts of all rules of the folder, and of those of the catalogue that the settings use; and the names of those of
+/// the catalogue that rules of the folder stand in for.
 ///
 /// # Errors
 /// When the folder cannot be read, or the catalogue has no such rule.
-pub fn load(settings: &Settings, host: &Upstream) -> Result<Loaded, String> {
-    let compiler = Compiler::new::<Upstream>();
-    let mut loading = Loading { settings, host, compiler: &compiler, rules: Vec::new(), problems: Vec::new() };
-    let mut refused = Vec::new();
-    let files = local(settings)?;
-    for path in &files {
-        let name = stem(path);
-        match source(path) {
-            Ok(source) => refused.extend(loading.add(name, &source)),
-            Err(why) => {
-                tracing::error!(rule = name, "{why}");
-                refused.push(name);
-            }
-        }
+pub(super) fn texts(settings: &Settings) -> Result<(Vec<Text>, Vec<String>), String> {
+    let mut texts: Vec<Text> = local(settings)?.iter().map(|path| (stem(path), source(path))).collect();
+    if texts.len() > MAX_RULES {
+        let folder = settings.rules.display();
+        return Err(format!("{folder} has {} rules, and at most {MAX_RULES} are loaded", texts.len()));
     }
+    let (local, mut hidden) = (texts.len(), Vec::new());
     // Opened here and dropped again: what serves keeps nothing of it but its rules.
     let catalogue = (!settings.shipped.is_empty()).then(Catalogue::open);
     for name in &settings.shipped {
         let Some(catalogue) = &catalogue else { break };
         let shipped = catalogue.find(name)?;
-        if files.iter().any(|path| stem(path) == shipped.name) {
-            tracing::info!(
-                rule = name,
-                "the rules folder has a rule of this name: that one is taken, not the shipped one"
-            );
-        } else if loading.rules.iter().all(|(other, _)| other != shipped.name) {
-            let source = Source::new(format!("{PREFIX}{}", shipped.name), shipped.rule);
-            refused.extend(loading.add(shipped.name.to_owned(), &source));
+        match texts.iter().position(|(other, _)| other == shipped.name) {
+            Some(number) if number < local => hidden.push(name.clone()),
+            // It was named twice.
+            Some(_) => {}
+            None => {
+                let source = Source::new(format!("{PREFIX}{}", shipped.name), shipped.rule);
+                texts.push((shipped.name.to_owned(), Ok(source)));
+            }
         }
     }
-    Ok(Loaded { routes: Routes::new(loading.rules), problems: loading.problems, refused })
-}
-
-/// Rules on their way.
-struct Loading<'l> {
-    settings: &'l Settings,
-    host: &'l Upstream,
-    compiler: &'l Compiler,
-    rules: Vec<(String, CompiledRule)>,
-    problems: Vec<Problem>,
-}
-
-impl Loading<'_> {
-    /// Compiles a rule; its name comes back if it is refused.
-    fn add(&mut self, name: String, source: &Arc<Source>) -> Option<String> {
-        let vars = self.settings.rule.get(&name).map(|rule| rule.vars.clone()).unwrap_or_default();
-        let (rule, found) = self.compiler.compile(&name, source, &vars, self.host);
-        self.problems.extend(found.sorted());
-        match rule {
-            Some(rule) => self.rules.push((name, rule)),
-            None => return Some(name),
-        }
-        None
-    }
+    Ok((texts, hidden))
 }
 
 /// The rule files of the folder. Who uses the catalogue and names no folder needs none.

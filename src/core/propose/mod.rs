@@ -234,6 +234,17 @@ impl Draft<'_> {
         Ok(claims.filter_map(|choice| Some((choice.claim.to_owned(), found(choice.claim)?))).collect())
     }
 
+    /// The call whose answer has the person where those of GraphQL have it.
+    fn looks_like_graphql(&self) -> Option<&str> {
+        let person = self.choices.person.as_ref()?;
+        let keys = person.keys();
+        matches!(keys.first().map(String::as_str), Some("data"))
+            .then(|| keys.get(1))
+            .flatten()
+            .filter(|key| matches!(key.as_str(), "viewer" | "me" | "currentuser"))
+            .map(|_| &*self.calls[person.call])
+    }
+
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         for (call, sample) in self.samples.iter().enumerate().filter(|(_, sample)| sample.url.is_none()) {
@@ -241,6 +252,11 @@ impl Draft<'_> {
         }
         if self.is_signed() {
             remarks.push("the answer is signed: check where the issuer's keys are, and who it is for".into());
+        }
+        if let Some(call) = self.looks_like_graphql() {
+            remarks.push(format!(
+                "[call.{call}] may be one of GraphQL: write the query that gave the answer as `graphql`"
+            ));
         }
         if self.choices.mutable_subject {
             remarks.push("there is no id in the sample, so `sub` is something that can change: look for one".into());

@@ -32,9 +32,12 @@ impl Failure {
             }
             Failure::Deadline => "the deadline is spent",
             Failure::Overload => "too many requests at once",
-            Failure::RequestTooLarge | Failure::NoRule | Failure::Method | Failure::Unreadable => {
-                "no such rule; another method; body too large"
-            }
+            Failure::RequestTooLarge
+            | Failure::TooManyHeaders
+            | Failure::NoRule
+            | Failure::Method
+            | Failure::Unreadable => "no such rule; another method; body too large; too many headers",
+            Failure::Panic => "a fault of the program",
         }
     }
 
@@ -67,6 +70,8 @@ impl Failure {
             Failure::NoRule => "check the name in the address".into(),
             Failure::Method => "use GET or POST".into(),
             Failure::Unreadable => "try again".into(),
+            Failure::TooManyHeaders => "send fewer headers, or raise `max_request_headers`".into(),
+            Failure::Panic => "report it, with the line that the log has about it".into(),
         }
     }
 }

@@ -70,7 +70,7 @@ pub enum Expected {
     Error {
         /// The status code.
         status: u16,
-        /// The error code; an empty answer without one.
+        /// The error code; any, or none, without one.
         error: Option<Text>,
     },
 }

@@ -33,7 +33,7 @@ pub fn is_claim_name(name: &str) -> bool {
 }
 
 /// Words that Rhai reads as something else than a variable.
-const RHAI_KEYWORDS: [&str; 42] = [
+pub const RHAI_KEYWORDS: [&str; 42] = [
     "as",
     "async",
     "await",

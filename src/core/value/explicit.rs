@@ -6,9 +6,9 @@
 //! | `user.list[0]` | `user.list._at(0)` | an object there, which has no member `0`, fails |
 //! | `status in 200..user.end` | `status in 200..(user.end ?? …)` | Rhai takes an absent end for an open one |
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Expr, FnCallExpr, Stmt};
+use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Expr, FnCallExpr, INT, Stmt};
 
 use super::{
     Known,
@@ -101,7 +101,12 @@ impl Edits<'_> {
             Expr::Dot(next, ..) | Expr::Index(next, ..) if !flags.contains(ASTFlags::BREAK) => &next.lhs,
             whole => whole,
         };
-        let is_slice = matches!(index, Expr::FnCall(call, _) if is_range(call));
+        let is_slice = match index {
+            Expr::FnCall(call, _) => is_range(call),
+            // Rhai has put `1..9` together already.
+            Expr::DynamicConstant(value, _) => value.is::<Range<INT>>() || value.is::<RangeInclusive<INT>>(),
+            _ => false,
+        };
         if is_slice || flags.contains(ASTFlags::NEGATED) || self.is_changed(expression, path) {
             return;
         }

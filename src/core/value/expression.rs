@@ -359,7 +359,8 @@ fn parse_problem(
     let range = at..at + name.len();
     if matches!(name.as_str(), "token" | "secrets") && offer != Offer::Call {
         return spot.problem(Code::NotHere, range, format!("`{name}` is not readable here")).label("not offered").help(
-            "the token and the secrets are offered only inside `${…}` of a call, so that they cannot leak into claims",
+            "write it inside `${…}` of a call, in its `url`, `query`, `headers` or body: the token and the secrets are \
+             offered nowhere else, so that they cannot leak into claims",
         );
     }
     let mut names = known.roots();
