@@ -16,6 +16,7 @@ const STARTS: usize = 5;
 const LISTENING: Duration = Duration::from_millis(300);
 const RESIDENT_KIB: u64 = 40 * 1024;
 
+#[expect(clippy::print_stdout, reason = "the figures are what one runs it for")]
 #[test]
 fn the_program_serves_the_whole_catalogue_soon_and_in_little_memory() {
     let entries = shelf::all();
