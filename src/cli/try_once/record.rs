@@ -21,7 +21,7 @@ use crate::{
 
 /// What stands at the top of a new file.
 const HEAD: &str =
-    "# Cases of this rule: `claimsmith test` runs them. Recorded ones have made-up data in the place of a person’s.\n";
+    "# Cases of this rule: `claimsmith test` runs them. Recorded ones have made-up data in place of a person's.\n";
 
 /// Puts the login behind the cases that there are.
 #[expect(clippy::disallowed_methods, reason = "this command writes a file, and says when the login was")]
