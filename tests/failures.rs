@@ -11,6 +11,7 @@ use std::{
 use claimsmith::config::Span;
 use tokio::sync::Notify;
 
+use crate::cli::ADMIN;
 use crate::support::{Answer, Gateway, Reply, Setup, Upstream, block_on, client, raw_upstream, send};
 
 /// Stands in every token, secret, claim name and upstream answer of these tests, and must be in no answer of ours.
@@ -426,6 +427,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_claimsmith"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--rules", "."])
             .current_dir(folder.path())
+            .env(ADMIN, "off")
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
