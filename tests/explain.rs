@@ -6,7 +6,6 @@ use claimsmith::core::{
     Answer, Cases, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
     identity::{Half, Identity},
     problem::{Code, Problem, Severity, Source},
-    store::{Entry, Key},
 };
 use serde_json::{Map, Value};
 
@@ -37,15 +36,6 @@ impl Host for World {
     fn script(&self, name: &str) -> Result<String, String> {
         if name == "acme.rhai" { Ok("claims.locale = `de`;".into()) } else { Err("there is no such file".into()) }
     }
-
-    async fn shared<E>(&self, _: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
-    where
-        E: Clone + Send + Sync + 'static,
-    {
-        make.await
-    }
-
-    async fn forget(&self, _: &Key, _: &Entry) {}
 
     async fn pause(&self, _: Duration) {}
 

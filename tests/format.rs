@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use claimsmith::core::{format, problem::Source};
 use toml_parser::lexer::TokenKind;
 
-use crate::cli::{claimsmith, folder, run, run_with};
+use crate::{
+    cli::{claimsmith, folder, run, run_with},
+    support::Random,
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -60,17 +63,6 @@ fn a_text_means_the_same_and_says_it_in_the_same_words() {
         assert_eq!(said(&once), said(&text), "{name}");
         assert_eq!(once.parse::<toml::Table>(), text.parse::<toml::Table>(), "{name}");
         assert_eq!(formatted(&name, &once), once, "{name}: a second time");
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("it is below a usize")
     }
 }
 

@@ -10,7 +10,6 @@ use claimsmith::core::{
     Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
     identity::{Half, Identity},
     problem::{Code, Problem, Severity, Source, Style, as_json, as_text},
-    store::{Entry, Key},
 };
 use serde_json::{Map, Value, json};
 
@@ -42,15 +41,6 @@ impl Host for World {
     fn script(&self, _: &str) -> Result<String, String> {
         Err("there is no such file".into())
     }
-
-    async fn shared<E>(&self, _: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
-    where
-        E: Clone + Send + Sync + 'static,
-    {
-        make.await
-    }
-
-    async fn forget(&self, _: &Key, _: &Entry) {}
 
     async fn pause(&self, _: Duration) {}
 

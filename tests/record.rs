@@ -12,12 +12,11 @@ use claimsmith::core::{
     identity::{Half, Identity},
     problem::Source,
     record::{Fault, Login, Recorder, Written, write},
-    store::{Entry, Key},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::support::block_on;
+use crate::support::{Random, block_on};
 
 /// 2026-11-24T12:00:00Z
 const NOW: u64 = 1_795_521_600;
@@ -48,15 +47,6 @@ impl Host for World {
     fn script(&self, _: &str) -> Result<String, String> {
         Err("there is none".into())
     }
-
-    async fn shared<E>(&self, _: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
-    where
-        E: Clone + Send + Sync + 'static,
-    {
-        make.await
-    }
-
-    async fn forget(&self, _: &Key, _: &Entry) {}
 
     async fn pause(&self, _: Duration) {
         tokio::task::yield_now().await;
@@ -508,26 +498,7 @@ orgs   = { path = "$.orgs[*].title", many = true }
     free_of(recorded.text(), &["100001", "100006", "583231", "Mark"]);
 }
 
-/// A small generator (xorshift): the same logins in every run.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("it is below a usize")
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    fn of(&mut self, alphabet: &str, length: usize) -> String {
-        let letters: Vec<char> = alphabet.chars().collect();
-        (0..length).map(|_| letters[self.below(letters.len())]).collect()
-    }
-
     /// Letters that no word of a rule or of a provider is made of.
     fn word(&mut self, from: usize, to: usize) -> String {
         let length = from + self.below(to - from);

@@ -6,7 +6,10 @@ mod page;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Common, DONE, WRONG, output};
+use super::{
+    Common, DONE, WRONG,
+    output::{self, Format},
+};
 use crate::{
     config,
     core::{Card, NEEDS, card_as_json},
@@ -72,14 +75,6 @@ struct Diff {
 enum Answer {
     Yes,
     No,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// JSON, for programs.
-    Json,
 }
 
 /// A shipped rule for people.

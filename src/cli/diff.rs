@@ -8,12 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
 use self::compare::{Comparison, Outcome};
 use super::{
-    Common, DONE, FAILED, WRONG, of_catalogue, output, rule_name,
+    Common, DONE, FAILED, WRONG, of_catalogue,
+    output::{self, Format},
+    rule_name,
     test::{cases_of, side_by_side},
 };
 use crate::{
@@ -35,14 +37,6 @@ pub(super) struct Arguments {
     format: Format,
     #[command(flatten)]
     common: Common,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// What differs, for people.
-    Text,
-    /// One JSON object, for programs.
-    Json,
 }
 
 /// What two rules or folders come to.

@@ -2,10 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{DONE, output};
+use super::{
+    DONE,
+    output::{self, Format},
+};
 use crate::core::problem::{Code, Level};
 
 #[derive(Debug, Args)]
@@ -15,14 +18,6 @@ pub(super) struct Arguments {
     /// How it is shown.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// JSON, for programs: a list, or one object.
-    Json,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {

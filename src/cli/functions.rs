@@ -1,9 +1,12 @@
 //! `claimsmith functions`: what a rule may call besides Rhai's own functions.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::{DONE, output};
+use super::{
+    DONE,
+    output::{self, Format},
+};
 use crate::core::{FUNCTIONS, Family, Function, problem::nearest};
 
 #[derive(Debug, Args)]
@@ -13,14 +16,6 @@ pub(super) struct Arguments {
     /// How it is shown.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// JSON, for programs: a list, or one object.
-    Json,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {

@@ -5,10 +5,21 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
+
 use crate::core::{
     Step,
     problem::{Problem, Severity, Style, as_text},
 };
+
+/// How a command shows its result, where people and programs are all who want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// JSON, for programs.
+    Json,
+}
 
 /// A line of the command's result.
 pub(super) fn say(line: &str) {

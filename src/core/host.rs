@@ -50,16 +50,23 @@ pub trait Host {
     fn script(&self, file: &str) -> Result<String, String>;
 
     /// The entry under a key: what is kept there, or what `make` gives, which is then kept for its lifetime.
-    /// Of all that want the same key at once only one makes it, as far as the host can tell.
+    /// Of all that want the same key at once only one makes it, as far as the host can tell. A host that keeps nothing
+    /// has it made each time.
     ///
     /// # Errors
     /// Those of `make`; they are not kept.
     async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
     where
-        E: Clone + Send + Sync + 'static;
+        E: Clone + Send + Sync + 'static,
+    {
+        let _ = key;
+        make.await
+    }
 
     /// Takes away an entry that turned out to be of no use; one that came in its place stays.
-    async fn forget(&self, key: &Key, stale: &Entry);
+    async fn forget(&self, key: &Key, stale: &Entry) {
+        let _ = (key, stale);
+    }
 
     /// Waits this long, and up to half as long again: the host varies it, so that those who failed together do
     /// not return together.

@@ -4,6 +4,7 @@
 mod authority;
 mod gateway;
 mod load;
+mod random;
 mod upstream;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use authority::{Authority, Clients, Pair};
 pub use gateway::{Gateway, Setup};
 pub use load::Load;
+pub use random::Random;
 pub use upstream::{Reply, Seen, Upstream, raw_upstream};
 
 /// An answer as a client sees it.
