@@ -248,6 +248,14 @@ suite('language server', SUITE, () => {
     }
   });
 
+  test('a secret that is not there is not judged', async () => {
+    const secret = edited('[call.user]', `[token]
+jwt = { secret = "\${secrets.api_key}", algorithms = "HS256", issuer = "i", audience = "a" }
+
+[call.user]`);
+    assert.deepEqual(await type('acme.toml', secret), []);
+  });
+
   test('places are counted in UTF-16 units', async () => {
     const text = edited('sub   = "$.user.id"', 'nick = { value = "é😀" } # 😀\n"😀" = { path = "$.user.x", wher = 1 }\nsub   = "$.user.id"');
     const found = (await type('acme.toml', text)).find(({ code }) => code === 'CS1002');
