@@ -55,6 +55,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How upstreams are reached.
     pub upstream: Upstream,
+    /// What is kept of answers.
+    pub cache: Cache,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
 }
@@ -123,6 +125,14 @@ pub struct Upstream {
     pub reroute: BTreeMap<Origin, Origin>,
 }
 
+/// `[cache]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Bytes of answers that are kept for rules that ask for it.
+    pub max_bytes: u64,
+}
+
 /// `[rule.NAME]`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,8 +155,15 @@ impl Default for Settings {
             log: Log::default(),
             tls: None,
             upstream: Upstream::default(),
+            cache: Cache::default(),
             rule: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache { max_bytes: 64 * 1024 * 1024 }
     }
 }
 

@@ -11,6 +11,8 @@
 
 mod support;
 
+// Answers that are used again, and for whom.
+mod caches;
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
 // What it takes to speak to the providers there are.

@@ -18,6 +18,7 @@ pub static SETTINGS: Table = table(
         key("log", &[Takes::Table(&LOG)], r#"{ level = "info" }"#, LOG.doc),
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
+        key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
         key("rule", &[Takes::Table(&RULES)], r#"{ acme = { vars = { host = "api.acme.example" } } }"#, RULES.doc),
     ],
     Choice::Free,
@@ -91,6 +92,13 @@ static UPSTREAM: Table = table(
             REROUTE.doc,
         ),
     ],
+    Choice::Free,
+);
+
+static CACHE: Table = table(
+    "cache",
+    "What is kept of answers, for rules that ask for it.",
+    &[key("max_bytes", COUNT, "67108864", "Bytes of answers that are kept; the least useful go first.")],
     Choice::Free,
 );
 

@@ -33,7 +33,7 @@ pub struct Outgoing {
 }
 
 /// An upstream's answer, whatever its status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The status code.
     pub status: StatusCode,

@@ -21,6 +21,7 @@ mod response;
 // The words that the steps share.
 mod denial;
 mod facts;
+mod freshness;
 mod host;
 pub mod identity;
 pub mod jose;

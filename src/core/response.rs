@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Everything that can end a request without claims.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// No usable token.
     Token(token::Failure),
@@ -346,6 +346,11 @@ pub fn claims(claims: &Claims<'_>) -> Response {
         SerializeMap::end(map)
     });
     written.expect("writing JSON values with text keys into memory does not fail");
+    again(body.into())
+}
+
+/// The answer with claims that were written before.
+pub fn again(body: Bytes) -> Response {
     let mut response = json(body);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response

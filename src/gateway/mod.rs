@@ -71,8 +71,9 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
         count => count,
     };
     let (stop, stopped) = watch::channel(false);
+    let room = settings.cache.max_bytes;
     let shared = Arc::new(Shared { settings, routes, in_flight: AtomicUsize::new(0), tls });
-    let store = Store::new();
+    let store = Store::with_room(room);
     let mut workers = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;

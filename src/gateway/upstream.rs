@@ -28,7 +28,7 @@ use crate::{
     core::{
         Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource,
         identity::{Half, Identity},
-        store::{Entry, Key},
+        store::{Entry, Key, Seal},
     },
 };
 
@@ -187,6 +187,18 @@ impl Host for Upstream {
 
     async fn forget(&self, key: &Key, stale: &Entry) {
         self.store.forget(key, stale).await;
+    }
+
+    fn seal(&self) -> Option<&Seal> {
+        self.store.seal()
+    }
+
+    async fn recall(&self, key: &Key) -> Option<Entry> {
+        self.store.recall(key).await
+    }
+
+    async fn keep(&self, key: &Key, entry: Entry) {
+        self.store.keep(key, entry).await;
     }
 
     async fn pause(&self, least: Duration) {

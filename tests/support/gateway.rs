@@ -72,6 +72,15 @@ impl Setup {
         load(&self.settings, &host).expect("the folder can be read")
     }
 
+    /// A host for the rules, and the rules, without serving. All rules must be sound.
+    pub fn host(&self) -> (claimsmith::gateway::Upstream, Loaded) {
+        let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
+            .expect("a host can be made");
+        let loaded = load(&self.settings, &host).expect("the folder can be read");
+        assert!(loaded.refused.is_empty(), "refused {:?}", loaded.refused);
+        (host, loaded)
+    }
+
     /// Answers one request without serving, to see why it fails.
     pub fn outcome(&self, path: &str, token: &str) -> Outcome {
         let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())

@@ -9,11 +9,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
+use self::told::Told;
 pub use self::{
     kinds::{Kind, NAMES as KINDS},
     standard::{STANDARD, STANDARD_SOURCE, Standard},
 };
-use self::told::Told;
 use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
@@ -62,7 +62,7 @@ pub enum Reader<'a> {
 }
 
 /// Why there is no claim set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The claim.
     pub claim: String,
@@ -71,7 +71,7 @@ pub struct Failure {
 }
 
 /// What is wrong with a claim.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Cause {
     /// It is required and absent.
     Missing,

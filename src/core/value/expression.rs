@@ -525,6 +525,8 @@ fn mention(expression: &Expr, path: &[ASTNode<'_>], known: &Known<'_>, mentions:
             mentions.add(root, []);
         }
         mentions.token |= variable.1 == "token";
+    } else if let Expr::FnCall(call, _) | Expr::MethodCall(call, _) = expression {
+        mentions.now |= call.name == "now";
     }
 }
 
