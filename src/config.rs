@@ -119,6 +119,16 @@ pub struct Upstream {
     pub connect_timeout: Span,
     /// Bytes of an answer's body, decompressed.
     pub max_body: usize,
+    /// Requests on their way to one origin at once; more are answered 503.
+    pub max_per_origin: usize,
+    /// Failures in a row after which an origin is left alone; 0 for never.
+    pub trip_after: u32,
+    /// How often an origin that is left alone is tried.
+    pub probe_every: Span,
+    /// Repeated attempts, in percent of the requests to an origin.
+    pub retry_budget: u32,
+    /// How long an origin's word that it wants no more requests of a caller holds at most.
+    pub max_hold: Span,
     /// A PEM file with roots that are trusted besides those of the web.
     pub roots: Option<PathBuf>,
     /// Origins that are reached at another origin, for staging and tests.
@@ -172,6 +182,11 @@ impl Default for Upstream {
         Upstream {
             connect_timeout: Span(Duration::from_secs(5)),
             max_body: 1024 * 1024,
+            max_per_origin: 1024,
+            trip_after: 10,
+            probe_every: Span(Duration::from_secs(5)),
+            retry_budget: 10,
+            max_hold: Span(Duration::from_secs(60)),
             roots: None,
             reroute: BTreeMap::new(),
         }

@@ -316,6 +316,24 @@ fn an_old_answer_goes_once_the_token_is_refused() {
 }
 
 #[test]
+fn an_old_answer_goes_once_there_is_a_new_one_that_must_not_be_kept() {
+    for text in both("{ ttl = \"10s\", stale = \"1h\" }") {
+        let world = World::new(user);
+        let rule = world.compile(&text);
+        world.get(&rule, "ada");
+        NOW.set(START + 10);
+        world.then(|outgoing| {
+            let mut answer = user(outgoing)?;
+            answer.headers.insert("cache-control", HeaderValue::from_static("no-store"));
+            Ok(answer)
+        });
+        assert_eq!(sub(&world.get(&rule, "ada")), "ada");
+        world.then(|_| Err(FetchError::Timeout));
+        assert_eq!(world.get(&rule, "ada").response.status(), 504);
+    }
+}
+
+#[test]
 fn what_may_not_be_used_unasked_does_not_stand_in() {
     for text in both("{ ttl = \"10s\", stale = \"1h\" }") {
         let world = World::new(|outgoing| {
@@ -726,7 +744,9 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
     const THREADS: usize = 3;
     let wanted = std::env::var("CLAIMSMITH_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(12_000_usize);
     // So small that entries go all the time.
-    let store = claimsmith::gateway::Store::with_room(2_000_000);
+    let mut settings = claimsmith::config::Settings::default();
+    settings.cache.max_bytes = 2_000_000;
+    let store = claimsmith::gateway::Store::with(&settings);
     let fine = AtomicUsize::new(0);
     let (kept, stale) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {

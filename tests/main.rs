@@ -35,6 +35,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What upstreams get when they fail, say that it is enough, or close connections.
+mod manners;
 // The one look of rules.
 mod format;
 // Functions that rules may call, and where they are listed.

@@ -79,6 +79,21 @@ static UPSTREAM: Table = table(
     &[
         key("connect_timeout", DURATION, r#""5s""#, "The time to connect, TLS included."),
         key("max_body", COUNT, "1048576", "Bytes of an answer's body, decompressed."),
+        key("max_per_origin", COUNT, "1024", "Requests on their way to one origin at once; more are answered 503."),
+        key(
+            "trip_after",
+            COUNT,
+            "10",
+            "Failures in a row (no connection, no answer, 502, 503, 504) after which an origin is left alone; 0 for never.",
+        ),
+        key("probe_every", DURATION, r#""5s""#, "How often an origin that is left alone is tried, by one request."),
+        key("retry_budget", COUNT, "10", "Repeated attempts, in percent of the requests to an origin."),
+        key(
+            "max_hold",
+            DURATION,
+            r#""60s""#,
+            "How long a caller's requests are held back at most when an origin asks for it (`Retry-After`).",
+        ),
         key(
             "roots",
             PLAIN,

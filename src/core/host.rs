@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
     identity::{Half, Identity},
     message::{Answer, FetchError, Outgoing, Secret},
@@ -73,6 +75,12 @@ pub trait Host {
 
     /// Keeps an entry for its lifetime, in the place of any other under this key. A host may let it go sooner.
     async fn keep(&self, _key: &Key, _entry: Entry) {}
+
+    /// Whether one more attempt may be made of a request to this address: those that fail together must not all
+    /// come again.
+    fn may_repeat(&self, _address: &Url) -> bool {
+        true
+    }
 
     /// Waits this long, and up to half as long again: the host varies it, so that those who failed together do
     /// not return together.

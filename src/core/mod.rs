@@ -59,7 +59,7 @@ pub use self::{
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
-    message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    message::{Answer, FetchError, Outgoing, Request, Response, Secret, Spare},
     outline::{LongestPath, Outline, Reader},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},

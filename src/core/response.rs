@@ -9,7 +9,7 @@ use super::{
     claims::{self, Claims},
     denial::Denial,
     jose,
-    message::{FetchError, Response},
+    message::{FetchError, Response, Spare},
     receiver::{self, Errors},
     require, script,
     token::{self, Unverified},
@@ -254,6 +254,11 @@ impl Cause {
                 retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
                 ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the provider limits the rate of requests")
             },
+            Cause::Fetch(FetchError::Spared(spare)) | Cause::OwnToken(TokenFault::Fetch(FetchError::Spared(spare)))
+                if *spare != Spare::Resting =>
+            {
+                spared(*spare)
+            }
             Cause::Fetch(FetchError::Timeout) | Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) => {
                 plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
             }
@@ -269,6 +274,21 @@ impl Cause {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }
         }
+    }
+}
+
+/// Nothing was sent: the provider, or we, would have had too much to do.
+fn spared(spare: Spare) -> Outward<'static> {
+    let (seconds, description) = match spare {
+        Spare::Limited(seconds) => (seconds, "the provider limits the rate of requests"),
+        Spare::Busy | Spare::Resting => (RETRY_SECONDS, "too many requests to the provider are on their way"),
+    };
+    Outward {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        error: "temporarily_unavailable",
+        description,
+        challenge: false,
+        retry_after: Some(seconds),
     }
 }
 

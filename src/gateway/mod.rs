@@ -10,6 +10,7 @@ mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
 mod log;
+mod manners;
 mod service;
 mod store;
 mod tls;
@@ -71,9 +72,8 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
         count => count,
     };
     let (stop, stopped) = watch::channel(false);
-    let room = settings.cache.max_bytes;
+    let store = Store::with(&settings);
     let shared = Arc::new(Shared { settings, routes, in_flight: AtomicUsize::new(0), tls });
-    let store = Store::with_room(room);
     let mut workers = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! What the requests of all workers share: moka keeps it, and has it made once however many wait for it.
+//! What the requests of all workers share: moka keeps it, and has it made once however many wait for it. What is known
+//! of the upstreams is shared as well.
 
 use std::{
     sync::Arc,
@@ -8,12 +9,14 @@ use std::{
 use moka::{Expiry, future::Cache};
 use rustls::crypto::ring;
 
-use crate::core::store::{Entry, Key, Kind, Seal};
+use super::manners::Manners;
+use crate::{
+    config::Settings,
+    core::store::{Entry, Key, Kind, Seal},
+};
 
 /// Entries of our own that are kept; the least useful go first.
 const MAX_ENTRIES: u64 = 10_000;
-/// Bytes of answers that are kept where the settings do not say.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A store; clones are the same one. What it keeps holds for one set of settings: they say where upstreams are.
 #[derive(Clone, Debug)]
@@ -22,16 +25,18 @@ pub struct Store {
     ours: Cache<Key, Entry>,
     answers: Cache<Key, Entry>,
     seal: Option<Arc<Seal>>,
+    /// What is known of the upstreams.
+    pub(super) manners: Arc<Manners>,
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store, for the usual settings.
     pub fn new() -> Self {
-        Store::with_room(MAX_BYTES)
+        Store::with(&Settings::default())
     }
 
-    /// An empty store for so many bytes of answers.
-    pub fn with_room(bytes: u64) -> Self {
+    /// An empty store.
+    pub fn with(settings: &Settings) -> Self {
         let builder = || Cache::builder().expire_after(Lifetime);
         let weigh = |_: &Key, entry: &Entry| u32::try_from(entry.weight()).unwrap_or(u32::MAX);
         let mut key = [0; 32];
@@ -39,8 +44,9 @@ impl Store {
         let random = ring::default_provider().secure_random.fill(&mut key);
         Store {
             ours: builder().max_capacity(MAX_ENTRIES).build(),
-            answers: builder().max_capacity(bytes).weigher(weigh).build(),
+            answers: builder().max_capacity(settings.cache.max_bytes).weigher(weigh).build(),
             seal: random.is_ok().then(|| Arc::new(Seal::new(&key))),
+            manners: Arc::new(Manners::new(settings)),
         }
     }
 
@@ -168,7 +174,9 @@ mod tests {
 
     #[tokio::test]
     async fn answers_take_no_more_room_than_they_are_given_and_push_out_nothing_of_ours() {
-        let store = Store::with_room(100_000);
+        let mut settings = Settings::default();
+        settings.cache.max_bytes = 100_000;
+        let store = Store::with(&settings);
         let ours = Key::new("ours", &[]);
         store.keep(&ours, entry("ours")).await;
         let body = bytes::Bytes::from(vec![b'x'; 1000]);

@@ -143,8 +143,10 @@ fn may_pass(status: StatusCode) -> bool {
 impl Cause {
     /// True for a failure that says nothing of the token or the user, and may be over soon.
     pub fn may_pass(&self) -> bool {
-        let fetch =
-            |error: &FetchError| matches!(error, FetchError::Timeout | FetchError::Connect(_) | FetchError::Broken(_));
+        let fetch = |error: &FetchError| {
+            use FetchError as E;
+            matches!(error, E::Timeout | E::Connect(_) | E::Broken(_) | E::Spared(_))
+        };
         match self {
             Cause::RateLimited(_) | Cause::OwnToken(TokenFault::RateLimited(_)) => true,
             Cause::Fetch(error) | Cause::OwnToken(TokenFault::Fetch(error)) => fetch(error),

@@ -340,7 +340,12 @@ async fn persist<H: Host>(
         attempts += 1;
         let spent = H::clock().saturating_sub(started);
         match retry.wait(attempts, &outcome) {
-            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => round.host.pause(wait).await,
+            Some(wait)
+                if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout)
+                    && round.host.may_repeat(&outgoing.url) =>
+            {
+                round.host.pause(wait).await;
+            }
             _ => return outcome,
         }
         // The host may have waited longer; an attempt without any time would only hide what this one said.

@@ -69,7 +69,7 @@ async fn anew<H: Host>(
     let mut asked = false;
     let flight = async {
         asked = true;
-        make(lifetimes, key, &work, calls).await
+        make(lifetimes, key, old.as_ref(), &work, calls).await
     };
     let outcome = host.shared(&key.flight(), flight).await;
     if !asked {
@@ -99,17 +99,18 @@ async fn anew<H: Host>(
 async fn make<H: Host>(
     lifetimes: Lifetimes,
     key: &Key,
+    old: Option<&Entry>,
     work: &Work<'_, H>,
     calls: &mut Summary,
 ) -> Result<Entry, Failure> {
     let Lifetimes { ttl, stale, refused } = lifetimes;
     let result = work.run(calls).await;
     let now = H::now();
+    // What an optional call would have added may be there the next time.
+    let whole = calls.given_up.is_empty() && calls.stale == 0;
     let (value, lifetime) = match result {
         Ok(response) => {
             let end = work.token.expires().map_or(Freshness::UNBOUND, |end| Freshness::until(end, now));
-            // What an optional call would have added may be there the next time.
-            let whole = calls.given_up.is_empty() && calls.stale == 0;
             let again = if whole { calls.again.and(end) } else { Freshness::NONE };
             let (fresh, kept) = again.within(ttl, stale);
             (Stored::Claims { body: response.into_body(), until: now.saturating_add(fresh) }, kept)
@@ -121,6 +122,9 @@ async fn make<H: Host>(
     };
     if !lifetime.is_zero() {
         work.host.keep(key, Entry { value: value.clone(), lifetime }).await;
+    } else if let Some(old) = old.filter(|_| whole) {
+        // The upstream has the new one kept no more, and the old one is older.
+        work.host.forget(key, old).await;
     }
     Ok(Entry { value, lifetime: Duration::ZERO })
 }
