@@ -6,7 +6,7 @@
 mod words;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -28,6 +28,8 @@ use crate::core::problem::did_you_mean;
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "claimsmith.toml";
 const PREFIX: &str = "CLAIMSMITH_";
+/// The folder of the rules when none is named.
+pub const DEFAULT_RULES: &str = "rules";
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,6 +39,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder of the rules.
     pub rules: PathBuf,
+    /// Rules of the catalogue that serve besides those of the folder.
+    #[serde(rename = "use", deserialize_with = "names")]
+    pub shipped: Vec<String>,
     /// Threads that answer requests, each with its own connections; 0 for one a core.
     pub workers: usize,
     /// The time for a whole request, from its head to its answer.
@@ -45,12 +50,34 @@ pub struct Settings {
     pub max_requests: usize,
     /// Bytes of a request's body.
     pub max_request_body: usize,
+    /// Bytes of a request's head: request line and headers.
+    pub max_request_head: usize,
+    /// Headers of a request; more are answered 431.
+    pub max_request_headers: usize,
+    /// Connections that are open at once; more are closed as they come.
+    pub max_connections: usize,
+    /// Requests that one HTTP/2 connection may have on their way.
+    pub max_streams: u32,
+    /// Requests that one HTTP/2 connection may take back before they are looked at; more end it.
+    pub max_resets: usize,
+    /// The time for a TLS handshake, and from the first byte of a request to the end of its head.
+    pub head_timeout: Span,
+    /// How long a connection may be open without a request.
+    pub idle_timeout: Span,
+    /// How long a stopping process goes on as before, but tells that it is not ready.
+    pub stop_delay: Span,
     /// How long a stopping process waits for the requests on their way.
     pub drain: Span,
+    /// Another process may listen at the same address, to take over.
+    pub share_port: bool,
+    /// How often rules, secrets and the settings file are looked at; zero for never.
+    pub watch: Span,
     /// Accept a token in the query, which RFC 6750 advises against.
     pub query_token: bool,
     /// Logging.
     pub log: Log,
+    /// Where the process tells how it is.
+    pub admin: Admin,
     /// TLS for `listen`; plain HTTP without.
     pub tls: Option<Tls>,
     /// How upstreams are reached.
@@ -99,6 +126,35 @@ pub enum Format {
     Pretty,
     /// One JSON object a line.
     Json,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Where health, metrics and the state of the rules are told.
+    pub listen: Door,
+    /// What `/metrics` and `/rules` ask for, as a bearer token.
+    pub key: Option<KeySource>,
+}
+
+/// An address, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Nothing is told.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+/// Where a key stands; settings hold none.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum KeySource {
+    /// In an environment variable.
+    Env(String),
+    /// In a file.
+    File(PathBuf),
 }
 
 /// `[tls]`
@@ -155,14 +211,28 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            rules: PathBuf::from("rules"),
+            rules: PathBuf::from(DEFAULT_RULES),
+            shipped: Vec::new(),
             workers: 0,
             deadline: Span(Duration::from_secs(10)),
             max_requests: 4096,
             max_request_body: 64 * 1024,
+            max_request_head: 64 * 1024,
+            max_request_headers: 100,
+            max_connections: 10_000,
+            max_streams: 128,
+            max_resets: 20,
+            head_timeout: Span(Duration::from_secs(10)),
+            // Load balancers keep connections for 60 seconds: closing first would fail the request that they are
+            // about to send.
+            idle_timeout: Span(Duration::from_secs(75)),
+            stop_delay: Span(Duration::ZERO),
             drain: Span(Duration::from_secs(30)),
+            share_port: false,
+            watch: Span(Duration::from_secs(1)),
             query_token: false,
             log: Log::default(),
+            admin: Admin::default(),
             tls: None,
             upstream: Upstream::default(),
             cache: Cache::default(),
@@ -175,6 +245,52 @@ impl Default for Cache {
     fn default() -> Self {
         Cache { max_bytes: 64 * 1024 * 1024 }
     }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for Door {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "off" => Ok(Door::Off),
+            text => text
+                .parse()
+                .map(Door::At)
+                .map_err(|_| de::Error::custom(format!("neither an address nor `off`: `{text}`"))),
+        }
+    }
+}
+
+impl Serialize for Door {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Door::Off => serializer.serialize_str("off"),
+            Door::At(address) => serializer.collect_str(address),
+        }
+    }
+}
+
+/// A list of names; in the environment, where lists are awkward, one text with commas.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        List(Vec<String>),
+        // A rule may be called `42`.
+        Number(u64),
+        Text(String),
+    }
+    let names = match Names::deserialize(deserializer)? {
+        Names::List(names) => names,
+        Names::Number(number) => vec![number.to_string()],
+        Names::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+    };
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }
 
 impl Default for Upstream {
@@ -209,12 +325,11 @@ impl<'de> Deserialize<'de> for Span {
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let millis = self.0.as_millis();
-        serializer.serialize_str(&if millis.is_multiple_of(1000) {
-            format!("{}s", millis / 1000)
-        } else {
-            format!("{millis}ms")
-        })
+        let nanos = self.0.as_nanos();
+        let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1000, "us")];
+        let exact = units.iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
+        let (unit, name) = exact.unwrap_or(&(1, "ns"));
+        serializer.collect_str(&format_args!("{}{name}", nanos / unit))
     }
 }
 
@@ -269,6 +384,9 @@ pub struct Flags {
     /// `--rules`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
+    /// `--use`
+    #[serde(rename = "use", skip_serializing_if = "Vec::is_empty")]
+    pub shipped: Vec<String>,
     /// `--workers`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
@@ -295,11 +413,21 @@ impl LogFlags {
 }
 
 /// The effective settings, and where each value came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The values.
     pub settings: Settings,
     figment: Figment,
+}
+
+/// The settings file that is read, whether it is there or not.
+pub fn file(flags: &Flags) -> PathBuf {
+    named(flags).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
+}
+
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+fn named(flags: &Flags) -> Option<PathBuf> {
+    flags.config.clone().or_else(|| std::env::var_os(format!("{PREFIX}CONFIG")).map(PathBuf::from))
 }
 
 /// Reads all layers.
@@ -308,7 +436,7 @@ pub struct Config {
 /// A sentence for each fault: the key, the layer it stands in, and what is wrong.
 #[expect(clippy::disallowed_methods, reason = "settings are read here")]
 pub fn load(flags: &Flags) -> Result<Config, String> {
-    let named = flags.config.clone().or_else(|| std::env::var_os(format!("{PREFIX}CONFIG")).map(PathBuf::from));
+    let named = named(flags);
     let mut figment = Figment::from(Layer::new("defaults", None, &Settings::default())?);
     let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     match fs::read_to_string(&path) {
@@ -331,6 +459,45 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
         .extract::<Settings>()
         .map_err(|errors| errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n"))?;
     Ok(Config { settings, figment })
+}
+
+/// Settings that are taken over while the process runs; all others need a restart.
+const LIVE: [&str; 10] = [
+    "deadline",
+    "drain",
+    "max_request_body",
+    "max_request_headers",
+    "max_requests",
+    "query_token",
+    "rule",
+    "rules",
+    "stop_delay",
+    "use",
+];
+
+/// What has changed between two readings of the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The keys of what is taken over.
+    pub live: Vec<String>,
+    /// The keys of what waits for a restart.
+    pub restart: Vec<String>,
+}
+
+impl Settings {
+    /// The settings as they are to be from now on: those of `new` that can be taken over, the others as they were.
+    ///
+    /// # Errors
+    /// Never in practice: what was read once can be read again.
+    pub fn adopt(&self, new: &Settings) -> Result<Settings, String> {
+        let fault = |error: serde_json::Error| format!("settings: {error}");
+        let mut adopted = serde_json::to_value(self).map_err(fault)?;
+        let new = serde_json::to_value(new).map_err(fault)?;
+        for key in LIVE {
+            adopted[key] = new[key].clone();
+        }
+        serde_json::from_value(adopted).map_err(fault)
+    }
 }
 
 /// The caller's token for `claimsmith try`, from CLAIMSMITH_TOKEN.
@@ -367,6 +534,19 @@ fn origin(metadata: &Metadata) -> String {
 }
 
 impl Config {
+    /// What a later reading says otherwise.
+    pub fn changes(&self, new: &Config) -> Changes {
+        let values = |config: &Config| -> BTreeMap<String, String> {
+            config.table().into_iter().map(|(key, value, _)| (key, value)).collect()
+        };
+        let (old, new) = (values(self), values(new));
+        let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        let changed = keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned();
+        let is_live = |key: &String| LIVE.contains(&key.split('.').next().unwrap_or_default());
+        let (live, restart) = changed.partition(is_live);
+        Changes { live, restart }
+    }
+
     /// Every setting with its value as TOML and its origin, in the order of the keys.
     pub fn table(&self) -> Vec<(String, String, String)> {
         let mut rows = Vec::new();

@@ -11,9 +11,12 @@
 //! statements. [`core`] is pure and builds alone (`--no-default-features`);
 //! [`gateway`] is everything that touches a socket, a file or the
 //! environment; [`cli`] is the program. Imports point from right to left in
-//! that list, never the other way.
+//! that list, never the other way. [`catalogue`] has the rules that are shipped.
 
 pub mod core;
+
+#[cfg(feature = "catalogue")]
+pub mod catalogue;
 
 #[cfg(feature = "gateway")]
 pub mod config;

@@ -535,6 +535,9 @@ fn a_redirect_to_another_origin_is_refused() {
             "http://api.acme.example/moved",
             "https://api.acme.example:8443/moved",
             "https://api.acme.example@other.acme.example/",
+            // The same origin, but with somebody's credentials, which would be sent.
+            "https://me:m4rk@api.acme.example/moved",
+            "//m4rk@api.acme.example/moved",
             "\\\\other.acme.example\\moved",
             "https://api.acme.example.other.acme.example/",
             "file://localhost/etc/passwd",

@@ -175,6 +175,7 @@ fn failures_of_the_provider_can_be_recorded() {
     };
     for (reply, expected) in [
         ("status = 401", "error = { status = 401, error = \"invalid_token\" }"),
+        ("status = 401", "error = { status = 401 }"),
         ("status = 429", "error = { status = 503, error = \"temporarily_unavailable\" }"),
         ("fail = \"timeout\"", "error = { status = 504, error = \"server_error\" }"),
         ("fail = \"connect\"", "error = { status = 502, error = \"server_error\" }"),
@@ -185,6 +186,15 @@ fn failures_of_the_provider_can_be_recorded() {
         let ran = test(&without(reply, expected), &[]);
         assert_eq!(ran.code, Some(i32::from(reply.contains("gone"))), "{reply}: {}{}", ran.out, ran.err);
     }
+}
+
+#[test]
+fn a_status_alone_accepts_any_error_code_but_no_other_status() {
+    let cases = case("error = { status = 502 }", "");
+    let from = cases.find("json = ").expect("the case has an answer");
+    let ran = test(&format!("{}fail = \"timeout\"\n", &cases[..from]), &[]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("502 with any error code") && ran.out.contains("504 server_error"), "{}", ran.out);
 }
 
 #[test]
@@ -261,10 +271,10 @@ fn the_steps_end_with_the_one_that_failed() {
     let ran = run(claimsmith(&["test", rules.path().to_str().expect("paths of tests are UTF-8")]));
     let (_, after) = ran.out.split_once("    - name = \"ada\"\n").unwrap_or_else(|| panic!("{}", ran.out));
     assert!(
-        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      call user: 200"),
+        after.starts_with("    + name = \"Ada\"  (they differ in upper and lower case alone)\n      receive: "),
         "{after}"
     );
-    assert!(after.contains("claim name = ") && !after.contains("claim locale"), "{after}");
+    assert!(after.contains("map: name = ") && !after.contains("map: locale"), "{after}");
 }
 
 #[test]

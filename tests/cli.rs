@@ -10,13 +10,16 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::support::{Reply, Upstream, block_on, client, send};
 
 /// Nothing that a test waits for may take longer.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a server tells how it is.
+pub const ADMIN: &str = "CLAIMSMITH_ADMIN__LISTEN";
 
 /// The program with these arguments, and with no setting from the environment of the tests.
 pub fn claimsmith(arguments: &[&str]) -> Command {
@@ -90,6 +93,10 @@ impl Server {
     /// Starts it, and waits until it listens.
     #[track_caller]
     pub fn start(mut command: Command) -> Self {
+        // Servers of tests that run side by side cannot all have the usual port.
+        if !command.get_envs().any(|(name, _)| name == ADMIN) {
+            command.env(ADMIN, "off");
+        }
         let mut child = command.spawn().expect("the program can be started");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let (sender, lines) = channel();
@@ -131,6 +138,22 @@ impl Server {
     pub fn json(&mut self, part: &str) -> Value {
         let line = self.line(part);
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it tells how it is. That is logged before or after it listens.
+    #[track_caller]
+    pub fn admin(&mut self) -> SocketAddr {
+        const PART: &str = "telling how it is";
+        let line = match self.log.lines().find(|line| line.contains(PART)) {
+            Some(line) => serde_json::from_str(line).expect("it is JSON"),
+            None => self.json(PART),
+        };
+        line["address"].as_str().expect("the line has the address").parse().expect("it is an address")
     }
 
     /// Sends a signal by its name: `-TERM`.
@@ -260,7 +283,7 @@ mod check {
         let ran = run(claimsmith(&["check", "--format", "json", text(good.path())]));
         let told: Value = serde_json::from_str(&ran.out).expect("standard output is JSON");
         assert_eq!(ran.code, Some(0));
-        assert_eq!(told, serde_json::json!({ "rules": 1, "errors": 0, "warnings": 0, "advice": 0, "problems": [] }));
+        assert_eq!(told, json!({ "rules": 1, "errors": 0, "warnings": 0, "advice": 0, "problems": [] }));
     }
 
     /// A sound rule with a warning of the security level, and advice.
@@ -412,7 +435,8 @@ phone = "$.user.phone"
         let mut command = world.command(&[text(&world.folder.path().join("acme.toml"))]);
         command.env("CLAIMSMITH_TOKEN", TOKEN);
         let ran = run(command);
-        assert_eq!((ran.code, &*ran.out, &*ran.err), (Some(0), "{\"sub\":\"1\"}\n", ""));
+        assert_eq!((ran.code, &*ran.out), (Some(0), "{\"sub\":\"1\"}\n"));
+        assert_eq!(ran.err, "sub  \"1\"  string  $.user.id, number to string (line 6)\n");
         let seen = world.upstream.seen();
         assert_eq!(seen.len(), 2);
         assert!(seen.iter().all(|seen| seen.header("authorization") == format!("Bearer {TOKEN}")));
@@ -433,9 +457,13 @@ phone = "$.user.phone"
             "    authorization: Basic [secret]",
             "call last: ",
             "    GET https://api.example/last/9007199254740993",
-            "map: sub = \"9007199254740993\"  (from $.user.id, number to string)",
-            "map: email = \"a@b.example\"  (from $.user.email, alternative 2 of 2)",
-            "map: phone: absent",
+            "* user ",
+            "  emails ",
+            "* last ",
+            "  * the longest way: user → last",
+            "sub    \"9007199254740993\"  string  $.user.id, number to string (line ",
+            "email  \"a@b.example\"       string  $.user.email, alternative 2 of 2 (line ",
+            "phone  –                           absent: $.user.phone gives nothing (line ",
         ] {
             assert!(ran.err.contains(part), "{part:?} in\n{}", ran.err);
         }
@@ -450,17 +478,33 @@ phone = "$.user.phone"
     fn a_failure_is_explained_without_a_credential() {
         for (status, body) in [(401, "{}"), (403, "{}"), (500, "oh"), (200, "<html>"), (200, "[1")] {
             let world = world(RULE, move |_| Reply::new(status, body));
-            for trace in [&["acme", "--trace"][..], &["acme"]] {
+            for trace in [&["acme", "--trace"][..], &["acme"], &["acme", "--json"]] {
                 let ran = run_with(world.command(trace), TOKEN);
                 assert_eq!(ran.code, Some(1), "{status}: {} {}", ran.out, ran.err);
-                assert!(ran.out.starts_with("{\"error\":"), "{}", ran.out);
-                assert!(ran.err.lines().last().is_some_and(|line| !line.is_empty()), "{}", ran.err);
+                if trace.contains(&"--json") {
+                    let failed = &serde_json::from_str::<Value>(&ran.out).expect("it is JSON")["failed"];
+                    let step = if status == 200 { "decode" } else { "call" };
+                    assert_eq!((&failed["step"], &failed["call"]), (&step.into(), &"user".into()), "{failed}");
+                    assert!(failed["remedy"].is_string() && failed["row"].is_string(), "{failed}");
+                } else {
+                    assert!(ran.out.starts_with("{\"error\":"), "{}", ran.out);
+                    for part in ["  step    ", "  answer  ", "  do      "] {
+                        assert!(ran.err.lines().any(|line| line.starts_with(part)), "{part} in {}", ran.err);
+                    }
+                }
                 unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
             }
         }
         let world = world(GOOD, |_| Reply::new(401, "{}"));
         let ran = run_with(world.command(&["acme"]), TOKEN);
-        assert!(ran.out.contains("invalid_token") && ran.err.starts_with("401"), "{} {}", ran.out, ran.err);
+        assert!(ran.out.contains("invalid_token"), "{}", ran.out);
+        assert_eq!(
+            ran.err,
+            "401 Unauthorized: call user: the upstream refused the caller's token (401)\n  \
+             step    call user\n  \
+             answer  401 invalid_token: the provider answers 401, or 403, to the caller's token\n  \
+             do      get a fresh token of this provider; if it is fresh, check how [call.user] sends it: `token = …`\n"
+        );
     }
 
     #[test]
@@ -494,9 +538,88 @@ phone = "$.user.phone"
         let settings =
             format!("deadline = \"50ms\"\n[upstream.reroute]\n\"https://api.example\" = \"{}\"\n", upstream.origin);
         let world = World { folder: folder(&[("acme.toml", GOOD), ("settings/claimsmith.toml", &settings)]), upstream };
-        let ran = run_with(world.command(&["acme"]), TOKEN);
-        assert_eq!((ran.code, &*ran.out), (Some(1), ""));
-        assert!(ran.err.contains("deadline"), "{}", ran.err);
+        let ran = run_with(world.command(&["acme", "--trace"]), TOKEN);
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.out.starts_with("{\"error\":\"server_error\""), "{}", ran.out);
+        for part in ["call user: no answer yet", "504 Gateway Timeout: ", "  step    call user\n"] {
+            assert!(ran.err.contains(part), "{part} in {}", ran.err);
+        }
+    }
+
+    #[test]
+    fn one_document_has_it_all_and_no_credential() {
+        let world = world(RULE, provider);
+        let ran = run_with(world.command(&["acme", "--json"]), TOKEN);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let told: Value = serde_json::from_str(&ran.out).expect("it is one JSON document");
+        assert_eq!(told["rule"], "acme");
+        assert_eq!((&told["status"], &told["failed"]), (&200.into(), &Value::Null));
+        assert_eq!(told["answer"], json!({ "sub": "9007199254740993", "email": "a@b.example" }));
+        assert_eq!(told["longest_way"], json!(["user", "last"]));
+        let claim = |name: &str| {
+            let claims = told["claims"].as_array().expect("a list");
+            claims.iter().find(|claim| claim["name"] == name).expect("it is told").clone()
+        };
+        let sub = claim("sub");
+        assert_eq!((&sub["value"], &sub["type"]), (&"9007199254740993".into(), &"string".into()));
+        assert_eq!(sub["from"]["conversion"], "number to string");
+        assert_eq!((&sub["from"]["text"], &sub["from"]["reads"]), (&"$.user.id".into(), &json!(["user"])));
+        let line = 1 + RULE[..RULE.find("\"$.user.id\"").expect("it is there")].matches('\n').count();
+        assert_eq!(sub["from"]["place"]["line"], line);
+        assert_eq!(claim("email")["from"]["alternative"], json!({ "taken": 2, "of": 2 }));
+        assert_eq!((&claim("phone")["value"], &claim("phone")["from"]["way"]), (&Value::Null, &"absent".into()));
+        let steps: Vec<_> = told["steps"].as_array().expect("a list").iter().map(|step| &step["step"]).collect();
+        for step in ["receive", "call", "decode", "map", "respond"] {
+            assert!(steps.contains(&&step.into()), "{step} in {steps:?}");
+        }
+        unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
+    }
+
+    #[test]
+    fn what_the_provider_repeats_of_a_credential_is_not_shown() {
+        let echo = format!("{{\"id\":1,\"email\":\"{TOKEN} {SECRET}\"}}");
+        let world = world(RULE, move |target| match target.starts_with("/me") {
+            true => Reply::json(&echo),
+            false => Reply::json("[]"),
+        });
+        for arguments in [&["acme"][..], &["acme", "--trace"], &["acme", "--json"]] {
+            let ran = run_with(world.command(arguments), TOKEN);
+            assert_eq!(ran.code, Some(0), "{}", ran.err);
+            assert!(ran.out.contains("[token] [secrets.key]"), "{}", ran.out);
+            unmarked(&ran, &[TOKEN, SECRET, &format!("us:{SECRET}")]);
+        }
+    }
+
+    #[test]
+    fn a_login_is_recorded_as_a_case_that_passes() {
+        let echo = format!("{{\"id\":9007199254740993,\"email\":\"ada.mark@Engines.example\",\"seen\":\"{TOKEN}\"}}");
+        let world = world(RULE, move |target| match target.split(['?', '/']).nth(1) {
+            Some("me") => Reply::json(&echo),
+            Some("emails") => Reply::json("[]"),
+            _ => Reply::new(503, "{}"),
+        });
+        let cases = world.folder.path().join("acme.test.toml");
+        for number in 1..=2 {
+            let ran = run_with(world.command(&["acme", "--record"]), TOKEN);
+            assert_eq!(ran.code, Some(0), "{}", ran.err);
+            assert!(ran.err.contains("recorded as \"recorded: a login"), "{}", ran.err);
+            let written = std::fs::read_to_string(&cases).expect("it is written");
+            assert_eq!(written.matches("[[case]]").count(), number, "{written}");
+            for mark in [TOKEN, SECRET, "9007199254740993", "ada.mark", "engines.example", "mark"] {
+                for disguise in disguises(mark) {
+                    assert!(!written.contains(&disguise), "{disguise} in {written}");
+                }
+            }
+            assert!(written.contains("= \"https://api.example/me/s3cret-key?"), "{written}");
+            let ran = run(claimsmith(&["test", text(world.folder.path())]));
+            assert!(ran.out.ends_with("passed, 0 failed\n"), "{} {}", ran.out, ran.err);
+        }
+        let other = world.folder.path().join("failed.txt");
+        let failing = self::world(RULE, |_| Reply::new(401, "{}"));
+        let ran = run_with(failing.command(&["acme", &format!("--record={}", text(&other)), "--json"]), TOKEN);
+        assert_eq!(ran.code, Some(1), "{}", ran.err);
+        let written = std::fs::read_to_string(&other).expect("it is written");
+        assert!(written.contains("error = { status = 401, error = \"invalid_token\" }"), "{written}");
     }
 
     #[track_caller]

@@ -111,7 +111,7 @@ fn a_changed_subject_fails_loudly() {
     let loud = "\nTHE SUBJECT CHANGES in 1 case: whoever logs in becomes another user\n  acme: `sub` in \"usual\"\n";
     assert!(ran.out.ends_with(loud), "{}", ran.out);
     // Another claim says who the user is: its value is another, and so is the user.
-    let renamed = format!("subject = \"uuid\"\n{}\nuuid = \"$.user.old_id\"\n", RULE);
+    let renamed = format!("subject = \"uuid\"\n{RULE}\nuuid = \"$.user.old_id\"\n");
     let (ran, ..) = diff(&renamed, CASES, &["--format", "json"]);
     let told: Value = serde_json::from_str(&ran.out).expect("standard output is JSON");
     let subjects = json!([{"rule": "acme", "claim": "uuid", "case": "usual"}]);
@@ -145,7 +145,9 @@ fn what_one_version_asks_for_and_a_case_does_not_answer_is_not_called_equal() {
     assert!(ran.out.contains("    + email = \"a@example.com\"\n"), "{}", ran.out);
     // A var that only one version has.
     let cases = CASES.replace("name   = \"usual\"", "name   = \"usual\"\nvars = { host = \"x\" }");
-    let (ran, ..) = diff(&format!("[vars]\nhost = \"y\"\n{RULE}"), &cases, &[]);
+    let own = folder(&[("own.test.toml", &cases)]);
+    let named = own.path().join("own.test.toml").to_str().expect("it is UTF-8").to_owned();
+    let (ran, ..) = diff(&format!("[vars]\nhost = \"y\"\n{RULE}"), CASES, &["--cases", &named]);
     assert!(ran.out.contains("the old rule, with its vars: the rule is refused: CS2002"), "{}", ran.out);
 }
 

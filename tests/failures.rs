@@ -168,6 +168,44 @@ fn upstream_says_403() {
     challenged(&gateway(RULE, &upstream).get("/acme", TOKEN), 403, "insufficient_scope");
 }
 
+/// A rule with a line in its call, in front of an upstream that answers so.
+#[track_caller]
+fn judged(line: &str, reply: Reply) -> Answer {
+    gateway(&RULE.replace("[claims]", &format!("{line}\n[claims]")), &always(reply)).get("/acme", TOKEN)
+}
+
+#[test]
+fn a_status_is_judged_also_where_the_body_has_not_the_format_of_the_call() {
+    const EXPECT: &str = "expect = [200, 401, 403, 404, 429]";
+    let plain = |status: u16| Reply::new(status, "m4rk_OAuth_Token").header("content-type", "text/plain");
+    for line in ["", EXPECT, "decode = \"xml\"", "expect = [401, 403]\ndecode = \"json\""] {
+        challenged(&judged(line, plain(401)), 401, "invalid_token");
+        challenged(&judged(line, plain(403)), 403, "insufficient_scope");
+    }
+    assert_eq!(
+        unchallenged(&judged(EXPECT, plain(429)), 503, "temporarily_unavailable"),
+        "the provider limits the rate of requests"
+    );
+    unchallenged(&judged(EXPECT, plain(404)), 502, "server_error");
+    unchallenged(&judged(EXPECT, plain(200)), 502, "server_error");
+    let row = |when: &str| format!("fail_when = [{{ when = '{when}', error = \"invalid_token\", reason = \"no\" }}]");
+    let by_status = row("meta.user.status == 403");
+    for line in [by_status.clone(), format!("{by_status}\n{EXPECT}"), format!("{by_status}\ndecode = \"form\"")] {
+        assert_eq!(challenged(&judged(&line, plain(403)), 401, "invalid_token"), "no");
+    }
+    assert_eq!(challenged(&judged(&row("meta.user.status >= 500"), plain(503)), 401, "invalid_token"), "no");
+    let by_header = row("meta.user.headers[\"x-error\"] == \"token\"");
+    assert_eq!(challenged(&judged(&by_header, plain(200).header("x-error", "token")), 401, "invalid_token"), "no");
+    // What looks at the body alone is not asked where there is none: it would take an outage for a refusal.
+    for (status, line) in [(503, row("user.id == ()")), (503, row("!user.active")), (200, row("user.id == ()"))] {
+        unchallenged(&judged(&line, plain(status)), 502, "server_error");
+    }
+    unchallenged(&judged(&by_status, plain(502)), 502, "server_error");
+    let pages = format!("{by_status}\npaginate = \"link\"");
+    assert_eq!(challenged(&judged(&pages, plain(403)), 401, "invalid_token"), "no");
+    unchallenged(&judged(&pages, plain(502)), 502, "server_error");
+}
+
 #[test]
 fn upstream_refuses_our_credentials() {
     for status in [401, 403] {

@@ -13,6 +13,8 @@ mod support;
 
 // Answers that are used again, and for whom.
 mod caches;
+// Health, metrics and the state of the rules.
+mod admin;
 // What the upstream gets to see, and what becomes of its answer.
 mod calls;
 // What it takes to speak to the providers there are.
@@ -21,6 +23,10 @@ mod capabilities;
 mod cases;
 // The program: commands, exit codes, output, signals.
 mod cli;
+// What shells complete, and manual pages.
+mod completions;
+// What of a rule no case comes past.
+mod coverage;
 // Tokens and certificates of our own.
 mod credentials;
 // Formats and charsets of answers.
@@ -43,6 +49,8 @@ mod format;
 mod functions;
 // Calls for every value and every page, and calls that are tried again.
 mod lists;
+// The ends of the language server.
+mod lsp;
 // What is written while the program serves, and what never is.
 mod logs;
 // The calls of a rule, drawn.
@@ -51,19 +59,33 @@ mod plan;
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
 mod protocol;
+// The catalogue as a whole, rule by rule.
+mod catalogue;
 // The catalogue against documented answers.
 mod providers;
+// What is proposed from a sample answer.
+mod propose;
 // What each receiver insists on, kept.
 mod receivers;
+// Logins as cases, without anything of the person.
+mod record;
+// Rules, secrets and settings that change while the program serves.
+mod reload;
+// Restarts that nobody notices.
+mod restart;
 // The rules that are shipped, and their cases.
 mod rules;
 // What editors are told of rules.
 mod schema;
 // Scripts that try to run away.
 mod scripts;
+// The rules inside of the program.
+mod shipped;
 // Whose token passes, and whose answer.
 mod tokens;
 // What people who look on are told of an evaluation.
 mod traces;
 // From the document to the claims, digit for digit.
 mod values;
+// From a raw answer to a rule, by commands.
+mod walks;

@@ -432,3 +432,220 @@ fn a_stop_finishes_what_runs_on_both_versions() {
     assert!(ended - released < Duration::from_secs(8), "nothing that is idle holds the stop up");
     stopping.join().expect("the gateway stops");
 }
+
+/// How long a connection may be idle or slow in the tests about that: not long, and longer than a busy machine needs
+/// from one byte to the next.
+const SHORT: Duration = Duration::from_millis(700);
+
+fn bounded(change: impl FnOnce(&mut claimsmith::config::Settings)) -> (Upstream, Gateway) {
+    let (upstream, setup) = setup();
+    (upstream, setup.with(change).start())
+}
+
+#[test]
+fn more_connections_than_may_be_are_closed_as_they_come() {
+    let (_upstream, gateway) = bounded(|settings| settings.max_connections = 2);
+    let mut held: Vec<_> = (0..2).map(|_| connect(gateway.address)).collect();
+    for stream in &mut held {
+        stream.write_all(REQUEST).expect("the connection is open");
+        assert_eq!(read_answer(stream).1, CLAIMS);
+    }
+    for _ in 0..3 {
+        assert_eq!(read_to_end(&mut connect(gateway.address)), "", "one too many");
+    }
+    for stream in &mut held {
+        stream.write_all(REQUEST).expect("the connection is open");
+        assert_eq!(read_answer(stream).1, CLAIMS, "those that were there are served on");
+    }
+    // Where one has gone there is room for another, as soon as that is noticed.
+    drop(held.pop());
+    let started = Instant::now();
+    loop {
+        let mut stream = connect(gateway.address);
+        let _ = stream.write_all(REQUEST);
+        let mut first = [0];
+        if matches!(stream.read(&mut first), Ok(1)) {
+            break;
+        }
+        assert!(started.elapsed() < LIMIT, "there is room again");
+    }
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed_in_the_end() {
+    let short = claimsmith::config::Span(SHORT);
+    let (_upstream, gateway) = bounded(|settings| settings.idle_timeout = short);
+    for (what, request) in [
+        ("silent", &b""[..]),
+        ("after an answer", REQUEST),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
+    ] {
+        let began = Instant::now();
+        let mut stream = connect(gateway.address);
+        stream.write_all(request).expect("the connection is open");
+        if request == REQUEST {
+            read_answer(&mut stream);
+        }
+        read_to_end(&mut stream);
+        assert!(began.elapsed() >= SHORT, "{what}: not sooner");
+    }
+    serves(&gateway);
+}
+
+#[test]
+fn a_slow_head_is_cut_off_and_a_slow_upstream_is_not() {
+    let upstream = Upstream::slow(|_| async {
+        tokio::time::sleep(SHORT * 3).await;
+        Reply::json(r#"{"id":1}"#)
+    });
+    let short = claimsmith::config::Span(SHORT);
+    let setup = Setup::new().rule("acme", RULE).reroute("https://api.example", &upstream.origin);
+    let gateway = setup.with(|settings| settings.head_timeout = short).start();
+    let mut slow = connect(gateway.address);
+    slow.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket can be set up");
+    let began = Instant::now();
+    let mut byte = [0];
+    slow.write_all(b"GET /acme HTTP/1.1\r\nX: ").expect("the connection is open");
+    // A byte now and then does not help.
+    while slow.write_all(b"x").is_ok() {
+        assert!(began.elapsed() < LIMIT, "it is never cut off");
+        match slow.read(&mut byte) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(0) | Err(_) => break,
+            Ok(_) => panic!("there was no request"),
+        }
+    }
+    assert!(began.elapsed() >= SHORT, "not sooner");
+    serves(&gateway);
+}
+
+#[test]
+fn silence_in_a_handshake_is_cut_off() {
+    let (_upstream, setup) = setup();
+    let (files, certificate) = Files::new();
+    let short = claimsmith::config::Span(SHORT);
+    let gateway = setup
+        .with(|settings| {
+            settings.tls = files.setting();
+            settings.head_timeout = short;
+        })
+        .start();
+    let began = Instant::now();
+    assert_eq!(read_to_end(&mut connect(gateway.address)), "");
+    assert!(began.elapsed() >= SHORT, "not sooner");
+    assert_eq!(presented(gateway.address, &[&certificate]), certificate);
+}
+
+#[test]
+fn heads_are_bounded_in_bytes_and_in_headers_on_both_versions() {
+    let (_upstream, gateway) = bounded(|settings| {
+        settings.max_request_head = 16 * 1024;
+        settings.max_request_headers = 20;
+    });
+    for http2 in [false, true] {
+        let builder = reqwest::Client::builder().no_proxy();
+        let client =
+            if http2 { builder.http2_prior_knowledge() } else { builder }.build().expect("a client can be made");
+        let ask = |headers: usize, length: usize| {
+            let mut request = client.get(gateway.url("/acme")).bearer_auth("t0ken");
+            for number in 0..headers {
+                request = request.header(format!("x-{number}"), "y".repeat(length));
+            }
+            // A connection that is closed is a refusal too.
+            block_on(async { request.send().await.ok().map(|response| response.status().as_u16()) })
+        };
+        assert_eq!(ask(10, 10), Some(200), "HTTP/2: {http2}");
+        assert_eq!(ask(30, 10), Some(431), "HTTP/2: {http2}");
+        let large = ask(10, 3000);
+        assert!(matches!(large, Some(431) | None), "HTTP/2: {http2}: {large:?}");
+    }
+    serves(&gateway);
+}
+
+#[test]
+fn more_headers_may_be_allowed() {
+    let (_upstream, gateway) = bounded(|settings| settings.max_request_headers = 150);
+    for (headers, status) in [(140, "200"), (200, "431")] {
+        let mut stream = connect(gateway.address);
+        let more = "X: y\r\n".repeat(headers);
+        let request = format!("GET /acme HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer t0ken\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).expect("the connection is open");
+        let (head, _) = read_answer(&mut stream);
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{headers}: {head}");
+    }
+}
+
+/// Frames of HTTP/2 (RFC 9113), put together by hand.
+mod frames {
+    pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    pub const SETTINGS: u8 = 4;
+    pub const GOAWAY: u8 = 7;
+
+    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("frames of tests are short").to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// A whole request without a body: GET, http, `/`, and an authority.
+    pub fn request(stream: u32) -> Vec<u8> {
+        frame(1, 0x5, stream, &[0x82, 0x86, 0x84, 0x41, 1, b'g'])
+    }
+
+    pub fn reset(stream: u32) -> Vec<u8> {
+        frame(3, 0, stream, &8u32.to_be_bytes())
+    }
+}
+
+/// The next frame of one kind.
+#[track_caller]
+fn read_frame(stream: &mut TcpStream, kind: u8) -> Vec<u8> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).expect("the gateway says something");
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).expect("the frame is whole");
+        if head[3] == kind {
+            return payload;
+        }
+    }
+}
+
+#[test]
+fn streams_are_bounded_and_resets_end_the_connection() {
+    let (upstream, gateway) = bounded(|settings| {
+        settings.max_streams = 7;
+        settings.max_resets = 5;
+    });
+    let mut stream = connect(gateway.address);
+    let start = [frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, &[])].concat();
+    stream.write_all(&start).expect("the connection is open");
+    let settings = read_frame(&mut stream, frames::SETTINGS);
+    let streams = settings.chunks(6).find(|setting| setting[..2] == [0, 3]).expect("the bound is told");
+    assert_eq!(streams[2..], 7u32.to_be_bytes());
+    // CVE-2023-44487: requests that are taken back as they are made.
+    let flood: Vec<u8> = (0..2000)
+        .map(|number| 2 * number + 1)
+        .flat_map(|id| [frames::request(id), frames::reset(id)].concat())
+        .collect();
+    // It may be closed before all is written.
+    let _ = stream.write_all(&flood);
+    let goaway = read_frame(&mut stream, frames::GOAWAY);
+    assert_eq!(goaway[4..8], 11u32.to_be_bytes(), "ENHANCE_YOUR_CALM");
+    assert_eq!(upstream.seen().len(), 0);
+    serves(&gateway);
+}
+
+#[test]
+fn a_head_without_end_ends_the_connection() {
+    let (_upstream, gateway) = bounded(|_| {});
+    let mut stream = connect(gateway.address);
+    let start = [frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, &[])].concat();
+    // CVE-2024-27316: HEADERS, and then CONTINUATION again and again, never the last.
+    let field = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat();
+    let head = frames::frame(1, 0, 1, &[0x82, 0x86, 0x84]);
+    let more = frames::frame(9, 0, 1, &field.repeat(100));
+    let flood = [start, head, more.repeat(500)].concat();
+    let _ = stream.write_all(&flood);
+    read_to_end(&mut stream);
+    serves(&gateway);
+}

@@ -172,6 +172,7 @@ fn reading_cases_takes_what_the_words_say_and_nothing_else() {
 fn the_settings_have_these_keys() {
     let mut settings = json!(Settings::default());
     settings["tls"] = json!({ "certificate": "", "key": "" });
+    settings["admin"]["key"] = json!({ "env": "", "file": "" });
     settings["rule"] = json!({ "thing": { "vars": {} } });
     fn compare(path: &str, value: &Value, table: &'static Table) {
         let Value::Object(members) = value else { panic!("{path} is no table: {value}") };

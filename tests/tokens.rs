@@ -269,6 +269,47 @@ fn more_can_be_asked_of_a_token() {
 }
 
 #[test]
+fn an_issuer_may_have_several_names_each_letter_for_letter() {
+    let key = es256(1);
+    let (issuer, _) = issuer(vec![key.jwk("k1")]);
+    let both = rule(&format!(
+        "jwt = {{ jwks = \"{ISSUER}/jwks\", issuer = [\"{ISSUER}\", \"login.acme.example\"], audience = \"claimsmith\" }}"
+    ));
+    let api = api();
+    let gateway = serve(&both, &api, &issuer);
+    for (name, expected) in [
+        (json!(ISSUER), 200),
+        (json!("login.acme.example"), 200),
+        (json!(format!("{ISSUER}/")), 401),
+        (json!("LOGIN.acme.example"), 401),
+        (json!([ISSUER, "login.acme.example"]), 401),
+        (json!(""), 401),
+        (Value::Null, 401),
+    ] {
+        assert_eq!(gateway.get("/acme", &key.plain("k1", &with("iss", name.clone()))).status, expected, "{name}");
+    }
+    let none = both.replace(&format!("[\"{ISSUER}\", \"login.acme.example\"]"), "[]");
+    assert_eq!(Setup::new().rule("acme", &none).load().refused, ["acme"], "it must be said who");
+}
+
+#[test]
+fn a_secret_is_judged_by_its_value_and_only_where_there_is_one() {
+    let rule = rule(&format!(
+        "jwt = {{ secret = \"${{secrets.key}}\", algorithms = \"HS256\", issuer = \"{ISSUER}\", audience = \"claimsmith\" }}"
+    ));
+    let setup = Setup::new().rule("acme", &rule).secrets(&[("KEY", "placeholder")]);
+    let loaded = setup.load();
+    assert!(loaded.problems.iter().any(|problem| problem.message.contains("too short")), "{:?}", loaded.problems);
+    let host = claimsmith::gateway::Upstream::new(
+        &setup.settings,
+        claimsmith::gateway::Secrets::Placeholders,
+        claimsmith::gateway::Store::new(),
+    );
+    let loaded = claimsmith::gateway::load(&setup.settings, &host.expect("a host can be made"));
+    assert!(loaded.expect("the folder can be read").refused.is_empty());
+}
+
+#[test]
 fn a_shared_secret_verifies_only_what_names_its_algorithm() {
     use hmac::{Hmac, KeyInit, Mac};
     let (issuer, _) = issuer(Vec::new());

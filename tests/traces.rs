@@ -106,7 +106,7 @@ fn every_claim_says_where_it_came_from() {
             "\"$.user.first\", \"$.user.middle\", \"$.user.last\"",
         ),
         ("groups", Way::Path, "$.user.teams[*].slug, in lower case", "\"$.user.teams[*].slug\""),
-        ("phone", Way::Absent, "absent", "\"$.user.phone\""),
+        ("phone", Way::Absent, "absent: $.user.phone gives nothing", "\"$.user.phone\""),
         ("gone", Way::Removed, "removed by the script", "claims.remove(\"gone\");"),
         ("nickname", Way::Script { changed: false }, "added by the script", "claims.nickname = \"the \" + user.login;"),
         (

@@ -286,6 +286,193 @@ fn an_expression() {
     ]);
 }
 
+/// One expression for each case over the same answer.
+#[track_caller]
+fn rhai(body: &str, cases: &[(&str, &str)]) {
+    let claims: Vec<_> = cases.iter().map(|(text, _)| format!("a = {{ rhai = '''{text}''' }}")).collect();
+    let expected: Vec<_> = cases
+        .iter()
+        .map(|(_, value)| match *value {
+            "" | "500" => (*value).to_owned(),
+            value => format!("\"a\":{value}"),
+        })
+        .collect();
+    let cases: Vec<Case<'_>> = claims.iter().zip(&expected).map(|(claim, value)| (&**claim, body, &**value)).collect();
+    check(&cases);
+}
+
+const ALL_KINDS: &str = r#"{"i":6,"f":2.5,"s":"abc","t":true,"l":[1,2],"m":[{"x":1},{"y":[7]},"z"],"o":{"a":1,"b":{"c":2}},
+    "big":18446744073709551615,"n":null}"#;
+
+#[test]
+fn a_member_that_a_value_cannot_have_is_absent() {
+    rhai(
+        ALL_KINDS,
+        &[
+            ("user.l.x", ""),
+            ("user.l.x.y", ""),
+            ("user.s.x", ""),
+            ("user.i.x.y", ""),
+            ("user.f.x", ""),
+            ("user.t.x", ""),
+            ("user.big.x", ""),
+            ("user.s[0].x", ""),
+            ("user.o[0]", ""),
+            ("user.o[0].x", ""),
+            ("user.o[0][1].x", ""),
+            ("user.l['x']", ""),
+            (r#"user.l["x"]"#, ""),
+            (r#"user.l["x"]["y"]"#, ""),
+            (r#"user.s["x"]"#, ""),
+            (r#"user.i["x"]"#, ""),
+            ("user.f[0]", ""),
+            ("user.t[0]", ""),
+            ("user.big[0]", ""),
+            ("user.s[9]", ""),
+            ("user.s[-9]", ""),
+            ("user.i[64]", ""),
+            ("user.l[9]", ""),
+            ("user.l[-9223372036854775808]", ""),
+            ("user.l[user.gone]", ""),
+            ("user.o[user.gone]", ""),
+            ("user.gone[user.i]", ""),
+            ("user.gone[0..2]", ""),
+            // What is there stays.
+            ("user.l[0]", "1"),
+            ("user.l[-1]", "2"),
+            ("user.s[0]", r#""a""#),
+            ("user.s[-1]", r#""c""#),
+            ("user.s[1..9]", r#""bc""#),
+            ("user.i[1]", "true"),
+            (r#"user.o["b"]["c"]"#, "2"),
+            (r#"user["o"].b["c"]"#, "2"),
+            ("user.m[1].y[0]", "7"),
+            ("user.m[user.l[0]].y[user.m[0].y ?? 0]", "7"),
+            (r#"user.m[2].to_upper() + "]""#, r#""Z]""#),
+            (r#"`${user.m[0].x}${user.o[0] ?? "]"}`"#, r#""1]""#),
+            // In closures too, whose values are no constants.
+            ("user.m.map(|e| e.x ?? 0)", "500"),
+            (r#"user.m.map(|e| `${e.x ?? e["x"] ?? "none"}`)"#, r#"["1","none","none"]"#),
+            ("user.m.filter(|e| e.y[0] == 7).len()", "1"),
+            (r#"user.l.filter(|e| e["x"] == ()).len()"#, "2"),
+            ("user.o[0] == 1 || user.i == 6", "true"),
+        ],
+    );
+}
+
+#[test]
+fn what_a_script_changes_is_the_element_itself() {
+    script(
+        r#"
+let list = [[1], #{ x: 1 }];
+list[0].push(2);
+list[0][0] = 5;
+list[1].x += 1;
+list[1]["y"] = list[0][1];
+claims.a = `${list[0][0]}${list[0][1]}${list[1].x}${list[1].y}${list[7] ?? "-"}`;
+"#,
+        r#"{"id":"1"}"#,
+        r#"{"sub":"1","a":"5222-"}"#,
+    );
+}
+
+#[test]
+fn nothing_is_in_something_absent() {
+    rhai(
+        ALL_KINDS,
+        &[
+            ("2 in user.gone", "false"),
+            ("user.gone in user.l", "false"),
+            ("user.gone in user.s", "false"),
+            ("user.gone in user.o", "false"),
+            ("user.gone in user.gone", "false"),
+            ("user.gone in 200..300", "false"),
+            ("user.gone in 200..=300", "false"),
+            ("user.gone !in 200..300", "true"),
+            ("user.i in 1..user.gone", "false"),
+            ("user.i in user.gone..=9", "false"),
+            ("user.i in user.gone..user.o.gone", "false"),
+            ("user.i in 1..user.i", "false"),
+            ("user.i in 1..=user.i", "true"),
+            ("user.i in user.l[0]..9", "true"),
+            ("user.f in 1..3", "true"),
+            ("user.f in 1..=2", "false"),
+            ("user.s in 1..3", "false"),
+            ("user.big in 1..3", "false"),
+            ("2 in user.l", "true"),
+            ("2 in user.s", "false"),
+            ("2 in user.o", "false"),
+            ("2 in user.i", "false"),
+            (r#""b" in user.s"#, "true"),
+            (r#""b" in user.o"#, "true"),
+            ("user.m.filter(|e| 7 in e.gone).len()", "0"),
+            ("user.m.filter(|e| e.x in 1..3).len()", "1"),
+            ("user.m.filter(|e| e.y in 1..e.z).len()", "0"),
+            ("user.m.filter(|e| 7 in e.y).len()", "1"),
+        ],
+    );
+}
+
+#[test]
+fn operators_know_the_values_of_answers() {
+    rhai(
+        ALL_KINDS,
+        &[
+            ("user.i + 1", "7"),
+            ("user.i - 1", "5"),
+            ("user.i * 2", "12"),
+            ("user.i / 4", "1"),
+            ("user.i % 4", "2"),
+            ("user.i ** 2", "36"),
+            ("-user.i", "-6"),
+            ("user.i & 2", "2"),
+            ("user.i | 1", "7"),
+            ("user.i ^ 2", "4"),
+            ("user.i << 2", "24"),
+            ("user.i >> 1", "3"),
+            ("(user.i & 4) != 0", "true"),
+            ("user.i << 64", "0"),
+            ("user.i << -1", "3"),
+            ("user.i >> 9223372036854775807", "0"),
+            ("user.i << (-9223372036854775807 - 1)", "0"),
+            ("user.i & user.i == 6", "500"),
+            ("user.t & true", "true"),
+            ("user.t | false", "true"),
+            ("user.t ^ true", "false"),
+            ("!user.t", "false"),
+            ("user.f + 1", "3.5"),
+            ("user.f - user.i", "-3.5"),
+            ("user.f * 2", "5.0"),
+            ("user.f / 2", "1.25"),
+            ("user.f % 2", "0.5"),
+            ("user.f ** 2", "6.25"),
+            ("-user.f", "-2.5"),
+            ("user.i > user.f", "true"),
+            ("user.f <= 2", "false"),
+            (r#"user.s + "d""#, r#""abcd""#),
+            (r#"user.s - "b""#, r#""ac""#),
+            ("user.s + user.i", r#""abc6""#),
+            (r#"user.s < "b""#, "true"),
+            (r#"user.s == "abc""#, "true"),
+            ("user.l == [1, 2]", "true"),
+            ("(user.l + [3]).len()", "3"),
+            ("user.o == #{ a: 1 }", "false"),
+            ("user.big > user.i", "true"),
+            ("user.big == user.big", "true"),
+            // Nothing can be calculated with something absent, on either side.
+            ("user.i + user.gone", ""),
+            ("user.gone + user.i", ""),
+            ("user.f * user.gone", ""),
+            ("user.i & user.gone", ""),
+            ("(user.gone & 4) != 0", "true"),
+            ("(user.i & user.gone) == 4", "false"),
+            ("-user.gone", ""),
+            ("user.i / 0", "500"),
+            ("user.big + 1", "500"),
+        ],
+    );
+}
+
 #[test]
 fn a_constant() {
     check(&[
@@ -322,7 +509,18 @@ fn what_is_nested_is_refused() {
         (r#"a = "$.user.x""#, r#"{"x":["a",true]}"#, "500"),
         (r#"a = "$.user.x""#, r#"{"x":["a","b"]}"#, r#""a":["a","b"]"#),
         (r#"a = "$.user.x""#, r#"{"x":[]}"#, r#""a":[]"#),
-        (r#"address = "$.user.x""#, r#"{"x":{"country":"DE"}}"#, "500"),
+        (r#"address = "$.user.x""#, r#"{"x":{"country":"DE","region":null}}"#, r#""address":{"country":"DE"}"#),
+        (r#"address = "$.user.x""#, r#"{"x":{"country":{"code":"DE"}}}"#, "500"),
+        (r#"address = "$.user.x""#, r#"{"x":{"lines":["a"]}}"#, "500"),
+        (r#"address = "$.user.x""#, r#"{"x":"Berlin"}"#, r#""address":"Berlin""#),
+        (r#"address = { path = "$.user.x", type = "string" }"#, r#"{"x":{"country":"DE"}}"#, "500"),
+        (r#"address = { path = "$.user.x", flatten = "_" }"#, r#"{"x":{"country":"DE"}}"#, r#""address_country":"DE""#),
+        (
+            r##"address = { rhai = "#{ formatted: user.x }" }"##,
+            r#"{"x":"Berlin"}"#,
+            r#""address":{"formatted":"Berlin"}"#,
+        ),
+        (r#"street = "$.user.x""#, r#"{"x":{"country":"DE"}}"#, "500"),
         (
             r#"address = { path = "$.user.x", type = "object" }"#,
             r#"{"x":{"country":"DE"}}"#,

@@ -9,14 +9,14 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, DONE, WRONG, output};
+use super::{Common, DONE, WRONG, of_catalogue, output};
 use crate::{
     config::{self, Settings},
     core::{
         Compiler,
         problem::{Problem, Severity},
     },
-    gateway::{Secrets, Store, Upstream, files, source},
+    gateway::{Secrets, Store, Upstream, files, is_file, is_folder, source},
 };
 
 #[derive(Debug, Args)]
@@ -93,7 +93,8 @@ pub(super) fn rule_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut rules = Vec::new();
     let mut seen = HashSet::new();
     for path in paths {
-        let found = if path.is_dir() { files(path)? } else { vec![rule_of(path)] };
+        let path = of_catalogue(path).unwrap_or_else(|| path.clone());
+        let found = if is_folder(&path) { files(&path)? } else { vec![rule_of(&path)] };
         rules.extend(found.into_iter().filter(|rule| seen.insert(rule.clone())));
     }
     if rules.is_empty() {
@@ -121,7 +122,7 @@ fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Pr
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, mut problems) = compiler.compile(&name, &source, &vars, &host);
     let untried = rule.as_ref().and_then(|rule| rule.untried());
-    if let Some(untried) = untried.filter(|_| !path.with_extension("test.toml").is_file()) {
+    if let Some(untried) = untried.filter(|_| !is_file(&path.with_extension("test.toml"))) {
         problems.add(untried.clone());
     }
     Ok(problems.sorted())

@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 
 use self::compare::{Comparison, Outcome};
 use super::{
-    Common, DONE, FAILED, WRONG, output, rule_name,
+    Common, DONE, FAILED, WRONG, of_catalogue, output, rule_name,
     test::{cases_of, side_by_side},
 };
-use crate::{config, gateway::files};
+use crate::{
+    config,
+    gateway::{files, is_file, is_folder},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -54,8 +57,8 @@ struct Changes {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let settings = config::load(&arguments.common.flags())?.settings;
-    let (pairs, added, removed) = pairs(arguments)?;
-    let rules = side_by_side(&pairs, async |pair: &Pair| compare::compare(pair, &settings).await)?;
+    let Pairs { both, added, removed } = pairs(arguments)?;
+    let rules = side_by_side(&both, async |pair: &Pair| compare::compare(pair, &settings).await)?;
     let refused: Vec<_> = rules.iter().filter(|rule| !rule.problems.is_empty()).collect();
     if !refused.is_empty() {
         refused.iter().for_each(|rule| output::show_problems(&rule.problems));
@@ -84,19 +87,27 @@ struct Pair {
 
 impl Pair {
     fn new(name: String, old: &Path, new: &Path, cases: Option<&Path>) -> Pair {
-        let beside = || [cases_of(new), cases_of(old)].into_iter().filter(|path| path.is_file()).collect();
+        let beside = || [cases_of(new), cases_of(old)].into_iter().filter(|path| is_file(path)).collect();
         let cases = cases.map_or_else(beside, |cases| vec![cases.to_owned()]);
         Pair { name, old: old.to_owned(), new: new.to_owned(), cases }
     }
 }
 
 /// The rules of both sides, and the names of those that one side lacks.
-fn pairs(arguments: &Arguments) -> Result<(Vec<Pair>, Vec<String>, Vec<String>), String> {
-    let Arguments { old, new, cases, .. } = arguments;
-    match (old.is_dir(), new.is_dir()) {
+#[derive(Default)]
+struct Pairs {
+    both: Vec<Pair>,
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+fn pairs(arguments: &Arguments) -> Result<Pairs, String> {
+    let named = |path: &Path| of_catalogue(path).unwrap_or_else(|| path.to_owned());
+    let (old, new, cases) = (&named(&arguments.old), &named(&arguments.new), &arguments.cases);
+    match (is_folder(old), is_folder(new)) {
         (false, false) => {
             // The old name is the one that logins know.
-            Ok((vec![Pair::new(rule_name(old), old, new, cases.as_deref())], Vec::new(), Vec::new()))
+            Ok(Pairs { both: vec![Pair::new(rule_name(old), old, new, cases.as_deref())], ..Pairs::default() })
         }
         (true, true) if cases.is_some() => Err("`--cases` goes with two rule files, not with folders".into()),
         (true, true) => {
@@ -112,7 +123,7 @@ fn pairs(arguments: &Arguments) -> Result<(Vec<Pair>, Vec<String>, Vec<String>),
             if both.is_empty() {
                 return Err("no rule is in both folders".into());
             }
-            Ok((both, only(&new, &old), only(&old, &new)))
+            Ok(Pairs { both, added: only(&new, &old), removed: only(&old, &new) })
         }
         _ => Err("one of the two is a folder: compare two rule files, or two folders".into()),
     }

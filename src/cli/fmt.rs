@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -78,8 +78,7 @@ fn standard_input(check: bool) -> Result<u8, String> {
             }
         }
         Some(text) => {
-            // A closed pipe is no fault of ours.
-            let _ = io::stdout().write_all(text.as_bytes());
+            output::write(text.as_bytes());
             DONE
         }
     })

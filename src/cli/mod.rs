@@ -3,7 +3,11 @@
 //! 0 is done, 1 means that a rule is wrong or answered with an error, 2 that the
 //! command could not do its work.
 
+#[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
+mod add;
+mod catalogue;
 mod check;
+mod completions;
 mod config;
 mod demo;
 mod diff;
@@ -11,6 +15,9 @@ mod explain;
 #[expect(clippy::disallowed_methods, reason = "files are written here")]
 mod fmt;
 mod functions;
+mod health;
+mod lsp;
+mod new;
 mod output;
 mod plan;
 mod schema;
@@ -28,12 +35,13 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    catalogue::PREFIX,
     config::{Flags, Format, Level, LogFlags, Settings},
     core::{
         CompiledRule, Compiler,
         problem::{Problem, Source},
     },
-    gateway::{Secrets, Store, Upstream, flush_log, source},
+    gateway::{Secrets, Store, Upstream, flush_log, shipped_folder, source},
 };
 
 /// Done.
@@ -43,9 +51,12 @@ const WRONG: u8 = 1;
 /// The command could not do its work.
 const FAILED: u8 = 2;
 
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 a rule is wrong or answered with an error, 2 the command could not do its work.";
+
 /// Turns awkward userinfo answers into flat OpenID Connect claims.
 #[derive(Debug, Parser)]
-#[command(name = "claimsmith", version, arg_required_else_help = true)]
+#[command(name = "claimsmith", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,14 +64,22 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the rules of a folder.
-    Serve(Common),
+    /// Serve the rules of a folder, and of the catalogue.
+    Serve(Served),
+    /// Ask the process that serves with these settings whether it is ready.
+    Health(Common),
     /// Compile rules without serving them, and show all their problems.
     Check(check::Arguments),
     /// Run the cases of rules on their recorded answers, without a network.
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Write a rule and its first cases from what a provider answers, or from a rule that is shipped.
+    New(new::Arguments),
+    /// List the rules that are shipped, or show what it takes to use one.
+    Catalogue(catalogue::Arguments),
+    /// Copy shipped rules and their cases into the rules folder, to be changed there.
+    Add(add::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
@@ -73,10 +92,16 @@ enum Command {
     Demo(demo::Arguments),
     /// Explain a problem by its code, with a wrong rule and the right one; without a code all are listed.
     Explain(explain::Arguments),
+    /// Speak to an editor about rules while they are written (Language Server Protocol).
+    Lsp(lsp::Arguments),
     /// Print a JSON Schema, by which editors complete and check rule files, case files and settings.
     Schema(schema::Arguments),
+    /// Print what a shell completes of these commands.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(completions::Pages),
     /// Print the effective settings, and where each comes from.
-    Config(Common),
+    Config(Served),
 }
 
 /// What several commands take.
@@ -102,12 +127,29 @@ struct Common {
     log_format: Option<Format>,
 }
 
+/// What says which rules serve.
+#[derive(Clone, Debug, Default, Args)]
+struct Served {
+    /// Rules of the catalogue to serve besides those of the folder.
+    #[arg(long = "use", value_name = "NAMES", value_delimiter = ',')]
+    shipped: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Served {
+    fn flags(&self) -> Flags {
+        Flags { shipped: self.shipped.clone(), ..self.common.flags() }
+    }
+}
+
 impl Common {
     fn flags(&self) -> Flags {
         Flags {
             config: self.config.clone(),
             listen: self.listen,
             rules: self.rules.clone(),
+            shipped: Vec::new(),
             workers: self.workers,
             log: LogFlags { level: self.log_level, format: self.log_format },
         }
@@ -137,18 +179,25 @@ fn format(text: &str) -> Result<Format, String> {
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(common) => serve::run(&common),
+        Command::Serve(served) => serve::run(&served),
+        Command::Health(common) => health::run(&common),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Lsp(arguments) => lsp::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
-        Command::Config(common) => config::run(&common),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => completions::pages(&arguments),
+        Command::Config(served) => config::run(&served),
+        Command::Catalogue(arguments) => catalogue::run(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
     };
     flush_log();
     match result {
@@ -160,9 +209,20 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// `catalogue:NAME` as a file of the folder that stands for the catalogue, `catalogue:` as that folder.
+fn of_catalogue(path: &Path) -> Option<PathBuf> {
+    let name = path.to_str()?.strip_prefix(PREFIX)?.trim_start_matches('/');
+    let name = name.strip_suffix(".toml").unwrap_or(name);
+    Some(if name.is_empty() { shipped_folder().to_owned() } else { shipped_folder().join(format!("{name}.toml")) })
+}
+
 /// The file of a rule that is named by its path, or by its name in the rules folder; the folder of the settings is
 /// then that of the file.
 fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
+    if let Some(path) = of_catalogue(Path::new(rule)) {
+        settings.rules = shipped_folder().to_owned();
+        return path;
+    }
     if rule.ends_with(".toml") {
         let path = PathBuf::from(rule);
         settings.rules = path.parent().map(PathBuf::from).unwrap_or_default();
@@ -172,18 +232,22 @@ fn rule_file(rule: &str, settings: &mut Settings) -> PathBuf {
     }
 }
 
+/// A rule that was read and compiled.
+struct Compiled {
+    source: Arc<Source>,
+    /// None if it is refused.
+    rule: Option<CompiledRule>,
+    problems: Vec<Problem>,
+}
+
 /// Compiles a rule that is not going to run here: its secrets need not be there.
-fn compile_offline(
-    path: &Path,
-    name: &str,
-    settings: &Settings,
-) -> Result<(Arc<Source>, Option<CompiledRule>, Vec<Problem>), String> {
+fn compile_offline(path: &Path, name: &str, settings: &Settings) -> Result<Compiled, String> {
     let source = source(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
     let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
-    Ok((source, rule, problems.sorted()))
+    Ok(Compiled { source, rule, problems: problems.sorted() })
 }
 
 /// The name of a rule, by its file.
@@ -198,16 +262,61 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 
 /// Waits for SIGINT or SIGTERM.
 async fn interrupted() -> Result<(), String> {
-    let fault = |error: std::io::Error| format!("cannot wait for signals: {error}");
-    #[cfg(unix)]
-    {
+    let mut signals = Signals::listen()?;
+    while signals.next().await? == Asked::Reload {}
+    Ok(())
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// SIGINT or SIGTERM.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals of a process that serves.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, String> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Asked, String> {
         tokio::select! {
-            result = tokio::signal::ctrl_c() => result.map_err(fault),
-            _ = terminate.recv() => Ok(()),
+            _ = self.terminate.recv() => Ok(Asked::Stop),
+            _ = self.interrupt.recv() => Ok(Asked::Stop),
+            _ = self.hang_up.recv() => Ok(Asked::Reload),
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(fault)
+}
+
+/// The signals of a process that serves.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Result<Asked, String> {
+        let heard = tokio::signal::ctrl_c().await;
+        heard.map(|()| Asked::Stop).map_err(|error| format!("cannot wait for signals: {error}"))
+    }
 }

@@ -15,6 +15,11 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// The command's result, byte for byte.
+pub(super) fn write(bytes: &[u8]) {
+    let _ = io::stdout().write_all(bytes);
+}
+
 /// A line beside the result: progress, traces.
 pub(super) fn remark(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
@@ -32,6 +37,11 @@ pub(super) fn show_problems(problems: &[Problem]) {
         remark(&as_text(problem, style));
         remark("");
     }
+}
+
+/// Columns of the terminal on standard error; 100 if it is none.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(100, |(terminal_size::Width(width), _)| width.into())
 }
 
 /// So many of something.

@@ -43,9 +43,9 @@ struct Plan {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut settings = config::load(&arguments.common.flags())?.settings;
     let path = rule_file(&arguments.rule, &mut settings);
-    let (_, rule, problems) = compile_offline(&path, &rule_name(&path), &settings)?;
-    output::show_problems(&problems);
-    let Some(rule) = rule else { return Ok(WRONG) };
+    let compiled = compile_offline(&path, &rule_name(&path), &settings)?;
+    output::show_problems(&compiled.problems);
+    let Some(rule) = compiled.rule else { return Ok(WRONG) };
     let deadline = rule.deadline(settings.deadline.0);
     let plan = Plan { rule: rule.name().to_owned(), outline: rule.outline(), deadline };
     output::say(&match arguments.format {

@@ -1,5 +1,6 @@
 //! `claimsmith test`: the cases of rules, offline.
 
+mod coverage;
 mod junit;
 mod text;
 #[expect(clippy::disallowed_methods, reason = "`--update` writes files of cases")]
@@ -18,14 +19,15 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use self::coverage::{Coverage, Share};
 use super::{Common, DONE, FAILED, WRONG, check::rule_files, output, runtime};
 use crate::{
     config,
     core::{
-        Cases, Host, Verdict,
+        Cases, Host, Reached, Verdict,
         problem::{Place, Problem, Severity, Source},
     },
-    gateway::{Upstream, bytes_beside, source},
+    gateway::{Upstream, bytes_beside, is_file, source},
 };
 
 #[derive(Debug, Args)]
@@ -44,6 +46,12 @@ pub(super) struct Arguments {
     /// Have the cases that fail expect what comes out; comments, order and layout stay.
     #[arg(long)]
     update: bool,
+    /// Tell what of the rules no case comes past: sources and defaults of claims, conditions, guards, statements.
+    #[arg(long)]
+    coverage: bool,
+    /// The least coverage of all rules together, in percent.
+    #[arg(long, value_name = "PERCENT", requires = "coverage", value_parser = percent)]
+    min: Option<f64>,
     /// How the results are shown.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -68,6 +76,8 @@ struct Report {
     problems: Vec<Problem>,
     /// `None` for a rule that has no case file.
     cases: Option<Vec<Tried>>,
+    /// What the cases came past, if that is asked for and the rule compiles.
+    coverage: Option<Coverage>,
 }
 
 /// How a case did.
@@ -84,8 +94,7 @@ struct Tried {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let settings = config::load(&arguments.common.flags())?.settings;
     let paths = if arguments.paths.is_empty() { vec![settings.rules.clone()] } else { arguments.paths.clone() };
-    let (name, update) = (arguments.case.as_deref(), arguments.update);
-    let reports = side_by_side(&rule_files(&paths)?, async |path: &PathBuf| test(path, name, update).await)?;
+    let reports = side_by_side(&rule_files(&paths)?, async |path: &PathBuf| test(path, arguments).await)?;
     let tried = || reports.iter().flat_map(Report::tried);
     let updated = tried().filter(|tried| tried.update == Some(Ok(()))).count();
     let passed = tried().filter(|tried| tried.passed()).count() - updated;
@@ -98,6 +107,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
             for rule in &without {
                 output::say(&format!("{rule}: no cases"));
             }
+            if arguments.coverage {
+                show_coverage(&reports, arguments.min);
+            }
             let updated = if updated > 0 { format!(", {updated} updated") } else { String::new() };
             output::say(&format!(
                 "{}: {} passed, {failed} failed{updated}",
@@ -107,7 +119,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
         }
         Format::Json => {
             let rules: Vec<_> = reports.iter().map(Report::json).collect();
-            let told = json!({ "passed": passed, "failed": failed, "updated": updated, "rules": rules });
+            let mut told = json!({ "passed": passed, "failed": failed, "updated": updated, "rules": rules });
+            if arguments.coverage {
+                let share = share(&reports);
+                told["coverage"] = json!({ "percent": share.percent(), "reached": share.reached, "points": share.all });
+            }
             output::say(&told.to_string());
         }
         Format::Junit => {
@@ -119,8 +135,34 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
         output::complain("no case has such a name");
         return Ok(FAILED);
     }
-    let wrong = failed > 0 || unreadable > 0 || (arguments.require_cases && !without.is_empty());
+    let below = arguments.min.is_some_and(|min| share(&reports).is_below(min));
+    if below && arguments.format != Format::Text {
+        output::complain(&format!("{} are covered, which is too little", share(&reports).words()));
+    }
+    let wrong = below || failed > 0 || unreadable > 0 || (arguments.require_cases && !without.is_empty());
     Ok(if wrong { WRONG } else { DONE })
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.trim_end_matches('%').trim_end().parse().ok();
+    percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "a number from 0 to 100".into())
+}
+
+fn share(reports: &[Report]) -> Share {
+    reports.iter().filter_map(|report| report.coverage.as_ref()).map(Coverage::share).sum()
+}
+
+fn show_coverage(reports: &[Report], min: Option<f64>) {
+    for report in reports {
+        match &report.coverage {
+            Some(coverage) => coverage.lines(&report.rule).iter().for_each(|line| output::say(line)),
+            None => output::say(&format!("{}: it does not compile, so nothing of it is covered", report.rule)),
+        }
+    }
+    let share = share(reports);
+    let short = min.filter(|min| share.is_below(*min)).map(|min| format!(", and {min} % are asked for"));
+    let points = output::count(share.all, "point");
+    output::say(&format!("covered: {}, {} of {points}{}", share.words(), share.reached, short.unwrap_or_default()));
 }
 
 /// Does something with all items, side by side on the cores that there are; the results are in the order of the items.
@@ -157,27 +199,39 @@ pub(super) fn cases_of(rule: &Path) -> PathBuf {
     rule.with_extension("test.toml")
 }
 
-async fn test(path: &Path, name: Option<&str>, update: bool) -> Result<Report, String> {
+async fn test(path: &Path, arguments: &Arguments) -> Result<Report, String> {
+    let name = arguments.case.as_deref();
     let rule = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (text, beside) = (source(path)?, cases_of(path));
-    if !beside.is_file() {
-        return Ok(Report { rule, problems: Vec::new(), cases: None });
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let files = move |file: &str| bytes_beside(&folder, file);
+    let points = |cases: &Cases| if arguments.coverage { cases.points((&rule, &text), &files) } else { None };
+    let mut reached = Reached::default();
+    if !is_file(&beside) {
+        let coverage = points(&Cases::none()).map(|points| Coverage::new(points, &reached));
+        return Ok(Report { rule, problems: Vec::new(), cases: None, coverage });
     }
     let written = source(&beside)?;
     let (cases, problems) = Cases::read(&written);
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let files = move |file: &str| bytes_beside(&folder, file);
+    let points = points(&cases);
     let wanted: Vec<_> =
         cases.names().enumerate().filter(|(_, case)| name.is_none_or(|name| case.contains(name))).collect();
     let mut tried = Vec::with_capacity(wanted.len());
     for (number, _) in wanted {
         let began = Upstream::clock();
-        let verdict = cases.run(number, (&rule, &text), &files).await;
+        let verdict = if points.is_some() {
+            let (verdict, came_past) = cases.cover(number, (&rule, &text), &files).await;
+            reached.extend(&came_past);
+            verdict
+        } else {
+            cases.run(number, (&rule, &text), &files).await
+        };
         let time = Upstream::clock().saturating_sub(began);
         tried.push(Tried { number, place: cases.place(number), verdict, time, update: None });
     }
-    let mut report = Report { rule, problems, cases: Some(tried) };
-    if update {
+    let coverage = points.map(|points| Coverage::new(points, &reached));
+    let mut report = Report { rule, problems, cases: Some(tried), coverage };
+    if arguments.update {
         report.update((&beside, &written), &text, &files).await?;
     }
     Ok(report)
@@ -255,11 +309,15 @@ impl Report {
                 "failure": verdict.failure,
             })
         };
-        json!({
+        let mut told = json!({
             "rule": self.rule,
             "problems": self.problems.iter().map(crate::core::problem::as_json).collect::<Vec<_>>(),
             "cases": self.cases.as_ref().map(|cases| cases.iter().map(case).collect::<Vec<_>>()),
-        })
+        });
+        if let Some(coverage) = &self.coverage {
+            told["coverage"] = coverage.json();
+        }
+        told
     }
 }
 

@@ -9,13 +9,25 @@ pub static SETTINGS: Table = table(
     &[
         key("listen", PLAIN, r#""0.0.0.0:8080""#, "Where requests are accepted; `127.0.0.1:8080` without it."),
         key("rules", PLAIN, r#""rules""#, "The folder of the rules."),
+        key("use", NAMES, r#"["github", "discord"]"#, "Rules of the catalogue that serve besides those of the folder."),
         key("workers", COUNT, "4", "Threads that answer requests; 0, the default, for one a core."),
         key("deadline", DURATION, r#""10s""#, "The time for a whole request; `10s` without it."),
         key("max_requests", COUNT, "4096", "Requests on their way at once; more are answered 503."),
         key("max_request_body", COUNT, "65536", "Bytes of a request's body."),
+        key("max_request_head", COUNT, "65536", "Bytes of a request's head; at least 8192."),
+        key("max_request_headers", COUNT, "100", "Headers of a request; more are answered 431."),
+        key("max_connections", COUNT, "10000", "Connections that are open at once; more are closed as they come."),
+        key("max_streams", COUNT, "128", "Requests that one HTTP/2 connection may have on their way."),
+        key("max_resets", COUNT, "20", "Requests that one HTTP/2 connection may take back unseen; more end it."),
+        key("head_timeout", DURATION, r#""10s""#, "The time for a TLS handshake, and for the head of a request."),
+        key("idle_timeout", DURATION, r#""75s""#, "How long a connection may be open without a request."),
+        key("stop_delay", DURATION, r#""5s""#, "How long a stopping process goes on, but tells that it is not ready."),
         key("drain", DURATION, r#""30s""#, "How long a stop waits for the requests on their way."),
+        key("share_port", &[Takes::Flag], "true", "Another process may listen at the same address, to take over."),
+        key("watch", DURATION, r#""1s""#, "How often rules, secrets and settings are looked at; `0s` for never."),
         key("query_token", &[Takes::Flag], "true", "Accept `?access_token=`, which RFC 6750 advises against."),
         key("log", &[Takes::Table(&LOG)], r#"{ level = "info" }"#, LOG.doc),
+        key("admin", &[Takes::Table(&ADMIN)], r#"{ listen = "127.0.0.1:8081" }"#, ADMIN.doc),
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
         key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
@@ -24,6 +36,7 @@ pub static SETTINGS: Table = table(
     Choice::Free,
 );
 
+const NAMES: &[Takes] = &[Takes::List(PLAIN), Takes::Text(Language::Plain)];
 const PLAIN: &[Takes] = &[Takes::Text(Language::Plain)];
 const DURATION: &[Takes] = &[Takes::Text(Language::Duration)];
 const COUNT: &[Takes] = &[Takes::Integer(0, i64::MAX)];
@@ -56,6 +69,31 @@ static LOG: Table = table(
         ),
     ],
     Choice::Free,
+);
+
+static ADMIN: Table = table(
+    "admin",
+    "Where the process tells how it is.",
+    &[
+        key(
+            "listen",
+            PLAIN,
+            r#""127.0.0.1:8081""#,
+            "Where health, metrics and the state of the rules are told; `off` for nowhere.",
+        ),
+        key("key", &[Takes::Table(&ADMIN_KEY)], r#"{ file = "/run/secrets/admin" }"#, ADMIN_KEY.doc),
+    ],
+    Choice::Free,
+);
+
+static ADMIN_KEY: Table = table(
+    "admin_key",
+    "Where the key stands that `/metrics` and `/rules` ask for, as a bearer token.",
+    &[
+        key("env", PLAIN, r#""ADMIN_KEY""#, "An environment variable."),
+        key("file", PLAIN, r#""/run/secrets/admin""#, "A file; it may be exchanged at any time."),
+    ],
+    Choice::One(&["env", "file"]),
 );
 
 static TLS: Table = table(

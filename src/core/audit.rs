@@ -2,17 +2,21 @@
 //!
 //! Every finding is a warning or advice; `[accept]` takes one away, with a reason that stays in the rule.
 
+mod exposure;
+
 use url::{Host, Origin, Url};
 
+use self::exposure::Exposure;
 use super::{
     calls,
     problem::{Code, Problem, Problems, Span},
     rule::{self, Call, Options, Rule, Script, Selection, Text, TokenPlace, Written},
+    token,
     value::closing,
 };
 
 /// Looks at a rule that compiled, and takes away what its author accepts.
-pub fn run(rule: &Rule, calls: &calls::Plan, problems: &mut Problems) {
+pub fn run(rule: &Rule, token: Option<&token::Check>, calls: &calls::Plan, problems: &mut Problems) {
     let destinations: Vec<_> = calls.destinations().collect();
     let mut audit = Audit { rule, problems };
     for ((call, (url, _)), endpoint) in rule.calls.iter().zip(&destinations).zip(calls.token_endpoints()) {
@@ -21,8 +25,23 @@ pub fn run(rule: &Rule, calls: &calls::Plan, problems: &mut Problems) {
             audit.plain_http(&format!("[call.{}] gets our token", call.name.name), text, url);
         }
         audit.credential_in_query(call);
+        audit.token_not_sent(call);
         audit.redirect_across(call);
         audit.no_timeout(call);
+    }
+    for (call, url) in rule.calls.iter().zip(calls.key_sets()) {
+        if let (Some(text), Some(url)) = (call.jwt().and_then(|jwt| jwt.jwks.as_ref()), url) {
+            audit.plain_keys(&format!("[call.{}] gets the keys for its answer", call.name.name), text, url);
+        }
+    }
+    match (&rule.token, token.and_then(token::Check::endpoint)) {
+        (Some(rule::Token::Jwt(jwt)), Some(url)) => {
+            jwt.jwks.iter().for_each(|text| audit.plain_keys("[token] gets the keys", text, url));
+        }
+        (Some(rule::Token::Introspect(introspect)), Some(url)) => {
+            audit.plain_http("[token] asks about the token", &introspect.url, url);
+        }
+        _ => {}
     }
     audit.several_origins(&destinations);
     audit.constant_verified();
@@ -42,25 +61,52 @@ impl Audit<'_> {
     }
 
     fn plain_http(&mut self, what: &str, text: &Text, url: &Url) {
+        let help = "write `https://`: whoever sits on the way can read the token and change the answer";
+        self.plain(what, text, url, help);
+    }
+
+    fn plain_keys(&mut self, what: &str, text: &Text, url: &Url) {
+        let help = "write `https://`: whoever sits on the way can put in keys of its own, and sign what it likes";
+        self.plain(what, text, url, help);
+    }
+
+    fn plain(&mut self, what: &str, text: &Text, url: &Url, help: &str) {
         if url.scheme() != "https" && !is_loopback(url) {
             let message = format!("{what} over plain HTTP");
-            let help = "write `https://`: whoever sits on the way can read the token and change the answer";
             self.found(Code::PlainHttp, &text.span, message, "no TLS", help);
         }
     }
 
     fn credential_in_query(&mut self, call: &Call) {
-        let after = call.url.value.split_once('?').map(|(_, query)| (query, &call.url));
-        let values = call.query.iter().map(|(_, text)| (text.value.as_str(), text)).chain(after);
-        let secret = values.filter(|(text, _)| names_secret(text)).map(|(_, text)| text).next();
+        let after = query_of(&call.url.value).map(|query| (query, &call.url));
+        let mut values = call.query.iter().map(|(_, text)| (text.value.as_str(), text)).chain(after);
+        let written = values.find(|(text, _)| {
+            let exposure = Exposure::of(text);
+            exposure.token || exposure.secret
+        });
         let token = match &call.token {
             Some(TokenPlace::Query(text)) => Some(text),
             _ => None,
         };
-        if let Some(text) = secret.or(token) {
+        if let Some(text) = written.map(|(_, text)| text).or(token) {
             let message = format!("[call.{}] sends a credential in the query", call.name.name);
             let help = "addresses end up in the logs of servers and proxies: send it in a header, if the provider can";
             self.found(Code::CredentialInQuery, &text.span, message, "part of the address", help);
+        }
+    }
+
+    /// What is made of the token takes the place of the token, which may not be what its author means.
+    fn token_not_sent(&mut self, call: &Call) {
+        if call.token.is_some() || call.auth.is_some() {
+            return;
+        }
+        let exposed: Vec<_> = call.texts().into_iter().map(|text| Exposure::of(&text.value)).collect();
+        if exposed.iter().any(|exposed| exposed.uses_token) && !exposed.iter().any(|exposed| exposed.token) {
+            let message =
+                format!("[call.{}] does not send the caller's token, only what is made of it", call.name.name);
+            let help = "write `token = \"bearer\"`, or how else the provider wants it; `token = \"none\"` says that it \
+                need not be sent";
+            self.found(Code::TokenNotSent, &call.name.span, message, "it goes into a hash or signature here", help);
         }
     }
 
@@ -167,20 +213,19 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// True for a text that writes a secret out; one that goes into a function is no longer readable.
-fn names_secret(text: &str) -> bool {
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once("${") {
-        // One that is never closed is a problem already.
-        let Some(end) = closing(after, 0) else { return false };
-        let inner = after[..end].trim();
-        let name = inner.strip_prefix("secrets.").unwrap_or_default();
-        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return true;
+/// What stands behind the `?` of an address, which Rhai may have inside of `${…}` as well.
+fn query_of(address: &str) -> Option<&str> {
+    let mut at = 0;
+    while let Some(next) = address[at..].find(['?', '$']).map(|next| at + next) {
+        if address[next..].starts_with('?') {
+            return Some(&address[next + 1..]);
         }
-        rest = &after[end..];
+        at = match address[next..].strip_prefix("${") {
+            Some(_) => closing(address, next + 2)?,
+            None => next + 1,
+        };
     }
-    false
+    None
 }
 
 fn says_true(written: &Written) -> Option<&Options> {
@@ -275,17 +320,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_secret_that_is_written_out_is_named() {
-        for (text, expected) in [
-            ("${secrets.key}", true),
-            ("a${ secrets.key }b", true),
-            ("${hmac_sha256(token, secrets.key)}", false),
-            ("${md5(`a${secrets.key}`)}", false),
-            ("${md5(`a${vars.x}`)}&key=${secrets.key}", true),
-            ("${vars.key}", false),
-            ("secrets.key", false),
+    fn the_query_of_an_address_starts_outside_of_expressions() {
+        for (address, query) in [
+            ("https://a.example/me", None),
+            ("https://a.example/me?x=${token}", Some("x=${token}")),
+            ("https://a.example/${user?.id ?? \"}?\"}/${token}", None),
+            ("https://a.example/${user?.id}?x=1?", Some("x=1?")),
+            ("https://a.example/$?", Some("")),
         ] {
-            assert_eq!(names_secret(text), expected, "{text}");
+            assert_eq!(query_of(address), query, "{address}");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     require,
     rule::{self, Key, Rule, is_rule_name},
     script, store, token,
+    trace::Point,
     value::{Engine, Known},
 };
 
@@ -47,6 +48,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What coverage asks of the cases of the rule, in the order of the file.
+    pub fn points(&self) -> Vec<Point> {
+        let script = self.script.iter().flat_map(script::Plan::points);
+        let mut points: Vec<_> =
+            self.calls.points().chain(self.require.points()).chain(self.claims.points()).chain(script).collect();
+        // A script in a file of its own comes last.
+        points.sort_by_key(|point| (point.place.source.name.ends_with(".rhai"), point.place.span.start));
+        points
     }
 
     /// The claim that identifies the user.
@@ -82,6 +93,11 @@ impl Compiler {
         Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
     }
 
+    /// The same, for coverage: the scripts of its rules tell which of their statements run.
+    pub fn watching<H: Host>() -> Self {
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
+    }
+
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.
     ///
     /// The rule is there exactly if no problem is an error.
@@ -113,6 +129,10 @@ impl Compiler {
         // Those that could not be read come last, so that the others keep their numbers.
         let calls = rule.calls.iter().map(|call| &call.name.name).chain(&rule.unread_calls);
         let calls: Vec<_> = calls.cloned().collect();
+        // What reads a call whose name stands for something else would only be misunderstood.
+        if calls.iter().any(|name| !rule::is_call_name(name)) {
+            return None;
+        }
         let secret_names: Vec<_> = rule.secrets.iter().map(|(key, _)| key.name.clone()).collect();
         let known = Known {
             calls: &calls,
@@ -148,7 +168,7 @@ impl Compiler {
             receiver::check(rule, contract, problems);
         }
         if !problems.refuse() {
-            audit::run(rule, &calls, problems);
+            audit::run(rule, token.as_ref(), &calls, problems);
         }
         let reads_request = [require.mentions(), claims.mentions(), calls.mentions().clone()]
             .iter()
@@ -183,6 +203,26 @@ fn revision(name: &str, rule: &Rule, vars: &Value, secrets: &BTreeMap<String, Se
         parts.extend([name.as_str(), secret.expose()]);
     }
     store::Key::new("revision of a rule", &parts)
+}
+
+/// What a rule is made of besides its own text; all of it is read when the rule is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ingredients {
+    /// Its secrets, by their names in the rule.
+    pub secrets: Vec<(String, SecretSource)>,
+    /// The name of its script file.
+    pub script: Option<String>,
+}
+
+/// What a rule names to be read besides it, as far as its text can be understood.
+pub fn ingredients(source: &Arc<Source>) -> Ingredients {
+    let Some(rule) = rule::read(source, &mut Problems::default()) else { return Ingredients::default() };
+    let secrets = rule.secrets.into_iter().filter_map(|(key, source)| Some((key.name, source?))).collect();
+    let script = match rule.script {
+        Some(rule::Script::File(name)) => Some(name.value),
+        Some(rule::Script::Inline(_)) | None => None,
+    };
+    Ingredients { secrets, script }
 }
 
 /// Where the claims of the caller's token are: verified here, or the answer of the call that goes first.

@@ -132,6 +132,7 @@ impl<H: Host> Work<'_, H> {
         rule.require.run(&facts, &mut memory, trace)?;
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
+            script.watch(&facts, &mut memory, &claims, trace);
             let changed = script.run(&facts, &mut memory, &claims)?;
             let after = rule.claims.reread(&claims, changed)?;
             script.tell(trace, &claims, &after);

@@ -42,6 +42,9 @@ mod value;
 mod format;
 mod schema;
 
+// A rule for people, by its text.
+mod card;
+
 // The whole.
 mod audit;
 mod compile;
@@ -51,21 +54,29 @@ mod evaluate;
 mod case;
 mod outline;
 
+// A rule from recorded answers.
+mod propose;
+
+// A login as a case.
+pub mod record;
+
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
+    card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
-    compile::{CompiledRule, Compiler},
+    compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
     message::{Answer, FetchError, Outgoing, Request, Response, Secret, Spare},
     outline::{LongestPath, Outline, Reader},
+    propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
-    trace::{Step, Trace},
-    value::{FUNCTIONS, Family, Function},
+    trace::{Point, Reached, Step, Trace},
+    value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

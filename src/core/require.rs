@@ -5,7 +5,7 @@ use super::{
     facts::Facts,
     problem::Problems,
     rule::{self, Rule},
-    trace::{Asking, Trace},
+    trace::{Asking, Point, Trace},
     value::{self, Condition, Known, Memory, Mentions},
 };
 
@@ -51,6 +51,11 @@ impl Plan {
         let mut mentions = Mentions::default();
         self.guards.iter().for_each(|guard| guard.that.mentions(&mut mentions));
         mentions
+    }
+
+    /// What coverage asks of the guards: that each refuses.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        self.guards.iter().flat_map(|guard| guard.that.points())
     }
 
     /// What each guard reads, with its expression.

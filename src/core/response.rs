@@ -1,5 +1,7 @@
 //! Claims or a failure become the answer. The only place that knows what a client sees.
 
+mod advice;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::{SerializeMap, Serializer};
@@ -45,6 +47,10 @@ pub enum Failure {
     Method,
     /// The request could not be read to its end.
     Unreadable,
+    /// The request has more headers than the settings allow.
+    TooManyHeaders,
+    /// A fault of the program ended the evaluation.
+    Panic,
 }
 
 /// Who has to look at a failure.
@@ -118,6 +124,10 @@ impl Failure {
             Failure::NoRule => plain(S::NOT_FOUND, "not_found", "nothing is here"),
             Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
             Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request broke off"),
+            Failure::TooManyHeaders => {
+                plain(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request", "the request has too many headers")
+            }
+            Failure::Panic => plain(S::INTERNAL_SERVER_ERROR, "server_error", "an internal fault"),
         }
     }
 
@@ -142,13 +152,14 @@ impl Failure {
             Failure::Claims(_) => Stage::Map,
             Failure::Script(_) => Stage::Script,
             Failure::Receiver(_) => Stage::Contract,
-            Failure::Deadline => Stage::Respond,
+            Failure::Deadline | Failure::Panic => Stage::Respond,
             Failure::Token(_)
             | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
             | Failure::NoRule
             | Failure::Method
+            | Failure::TooManyHeaders
             | Failure::Unreadable => Stage::Receive,
         }
     }
@@ -179,7 +190,7 @@ impl Failure {
             Failure::Unverified(Unverified::Unreachable(_) | Unverified::RateLimited(_) | Unverified::Timeout) => {
                 Blame::Upstream
             }
-            Failure::Unverified(Unverified::OurCredentials(_)) => Blame::Us,
+            Failure::Unverified(Unverified::OurCredentials(_)) | Failure::Panic => Blame::Us,
             Failure::Deadline => Blame::Upstream,
             Failure::Token(_)
             | Failure::Unverified(_)
@@ -187,6 +198,7 @@ impl Failure {
             | Failure::RequestTooLarge
             | Failure::NoRule
             | Failure::Method
+            | Failure::TooManyHeaders
             | Failure::Unreadable => Blame::Caller,
         }
     }

@@ -7,9 +7,9 @@ use super::{
     claims::Claims,
     denial::Denial,
     facts::Facts,
-    problem::{Code, Problems, Source},
+    problem::{Code, Place, Problems, Source},
     rule::{Rule, Script},
-    trace::{Claim, Provenance, Step, Trace, Way},
+    trace::{Claim, Point, PointKind, Provenance, Step, Trace, Way},
     value::{self, Known, Memory, Mentions, Program, Spot, members_from_script, to_script},
 };
 
@@ -66,6 +66,24 @@ pub fn compile(
 }
 
 impl Plan {
+    /// The statements of the script, for coverage.
+    pub fn points(&self) -> Vec<Point> {
+        let statements = self.program.statements().iter();
+        let point = |(place, line): &(Place, String)| Point {
+            kind: PointKind::Statement,
+            place: place.clone(),
+            words: format!("`{line}` never runs"),
+        };
+        statements.map(point).collect()
+    }
+
+    /// Tells which statements run, where somebody wants to know.
+    pub fn watch(&self, facts: &Facts<'_>, memory: &mut Memory, claims: &Claims<'_>, trace: Option<&Trace>) {
+        if let Some(trace) = trace.filter(|_| !self.program.statements().is_empty()) {
+            trace.ran(self.program.watch(facts, memory, to_map(claims)));
+        }
+    }
+
     /// Tells what the script made of the claims, to people who look on.
     pub fn tell(&self, trace: Option<&Trace>, before: &Claims<'_>, after: &Claims<'_>) {
         let Some(trace) = trace else { return };
@@ -108,8 +126,7 @@ impl Plan {
         memory: &mut Memory,
         claims: &Claims<'_>,
     ) -> Result<Vec<(String, Value)>, Failure> {
-        let map: Map = claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect();
-        let changed: Dynamic = self.program.change(facts, memory, map).map_err(|failure| match failure {
+        let changed: Dynamic = self.program.change(facts, memory, to_map(claims)).map_err(|failure| match failure {
             value::Failure::Rejected { error, reason } => match Denial::parse(&error) {
                 Some(denial) => Failure::Denied(denial, reason),
                 None => Failure::Value(value::Failure::Unfit {
@@ -121,4 +138,9 @@ impl Plan {
         })?;
         members_from_script(&changed).map_err(|why| Failure::Value(value::Failure::Unfit { place: "`claims`", why }))
     }
+}
+
+/// The claims as a script sees them.
+fn to_map(claims: &Claims<'_>) -> Map {
+    claims.iter().map(|(name, value)| ((&**name).into(), to_script(value))).collect()
 }

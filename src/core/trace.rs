@@ -9,6 +9,8 @@
 
 mod claim;
 mod hidden;
+mod json;
+mod point;
 
 use std::{
     fmt,
@@ -18,7 +20,8 @@ use std::{
 
 pub use self::{
     claim::{Claim, Provenance, Way, type_of},
-    hidden::Hidden,
+    hidden::{Hidden, forms},
+    point::{Point, PointKind, Reached},
 };
 use super::problem::Place;
 
@@ -287,6 +290,8 @@ struct Inner {
     open: Vec<(usize, Call)>,
     opened: usize,
     hidden: Hidden,
+    /// Statements of the script that ran, where somebody wants to know.
+    ran: Vec<Place>,
 }
 
 impl Trace {
@@ -314,9 +319,29 @@ impl Trace {
         self.with(|inner| inner.open.retain(|(open, _)| *open != number));
     }
 
+    /// A text without what no step may show.
+    pub fn cleaned(&self, text: &str) -> String {
+        self.with(|inner| inner.hidden.cleaned(text)).unwrap_or_else(|| text.to_owned())
+    }
+
     /// A value that no step may show, whoever repeats it: the token, a secret.
     pub fn hide(&self, name: &str, value: &str) {
         self.with(|inner| inner.hidden.add(name, value));
+    }
+
+    /// Statements of the script ran.
+    pub fn ran(&self, places: Vec<Place>) {
+        self.with(|inner| inner.ran.extend(places));
+    }
+
+    /// What the evaluation came past.
+    pub fn reached(&self) -> Reached {
+        let mut reached = Reached::default();
+        self.with(|inner| {
+            reached.steps(&inner.steps);
+            inner.ran.iter().for_each(|place| reached.statement(place));
+        });
+        reached
     }
 
     /// All steps so far; requests without an answer come last.

@@ -1,48 +1,72 @@
-//! Connections: accepted, served over HTTP/1.1 or HTTP/2, and closed gracefully.
+//! Connections: accepted up to a bound, served over HTTP/1.1 or HTTP/2, and closed gracefully.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     time::{interval, sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Shared, Upstream, service::Service};
+use super::{
+    BACKLOG, Shared, Upstream,
+    connection::{self, End, Limits},
+    service::Service,
+};
+use crate::config::Settings;
 
-/// The time for a TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time from one HTTP/1.1 request to the whole head of the next. hyper counts idle time too, and load
-/// balancers keep connections for 60 seconds: closing first would fail the request that they are about to send.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// Requests that one HTTP/2 connection may have on their way.
-const MAX_STREAMS: u32 = 256;
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
+/// The least that hyper reads a head into.
+const LEAST_HEAD: usize = 8 * 1024;
+/// Headers that hyper has room for without asking for memory for each request.
+const USUAL_HEADERS: usize = 100;
+/// Bytes that one HTTP/2 stream, and one connection, may send before they are read.
+const STREAM_WINDOW: u32 = 64 * 1024 - 1;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// How often an HTTP/2 connection is asked whether it is there.
+const PING: Duration = Duration::from_secs(30);
 /// How often the files of the certificate are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long accepting pauses when the process is out of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long connections may still be used when nobody listens any more. Each answer asks its client to close, so
+/// that hardly any is closed by us while a request is on its way here.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What a worker needs to take a connection.
+struct Desk {
+    shared: Arc<Shared>,
+    service: Arc<Service>,
+    server: Arc<auto::Builder<TokioExecutor>>,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    /// Becomes true when connections are to be closed; each holds a receiver.
+    closing: watch::Sender<bool>,
+}
 
 /// Accepts connections until told to stop, then waits for those that are open.
 pub(super) async fn accept(
     listener: TcpListener,
+    number: usize,
     shared: Arc<Shared>,
     upstream: Upstream,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let drain = shared.settings.drain.0;
-    let certificate = shared.tls.clone();
-    let tls = certificate.as_ref().map(|certificate| certificate.acceptor());
-    let service = Arc::new(Service::new(shared, upstream));
-    let server = Arc::new(server());
-    let graceful = GracefulShutdown::new();
+    let desk = Desk {
+        service: Arc::new(Service::new(number, shared.clone(), upstream)),
+        server: Arc::new(server(&shared.settings)),
+        tls: shared.tls.as_ref().map(|certificate| certificate.acceptor()),
+        limits: Limits::new(&shared.settings),
+        closing: watch::Sender::new(false),
+        shared,
+    };
     let mut look = interval(LOOK);
     loop {
         let accepted = tokio::select! {
@@ -50,78 +74,114 @@ pub(super) async fn accept(
             // Also without a certificate. A timer that is due before all others wakes the runtime by a system call
             // when it is set: with this one there, the deadline of a request hardly ever is.
             _ = look.tick() => {
-                certificate.iter().for_each(|certificate| certificate.refresh());
+                desk.shared.tls.iter().for_each(|certificate| certificate.refresh());
+                desk.shared.workers[number].show();
                 continue;
             }
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => desk.take(stream),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(PAUSE).await;
-                continue;
             }
-        };
-        // Answers are small and written at once; waiting for more would only delay them.
-        let _ = stream.set_nodelay(true);
-        let (service, server, tls, watcher) = (service.clone(), server.clone(), tls.clone(), graceful.watcher());
-        spawn(async move {
-            match tls {
-                None => serve(&server, stream, service, watcher).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake(&tls, stream).await {
-                        serve(&server, stream, service, watcher).await;
-                    }
-                }
-            }
-        });
+        }
     }
-    drop(listener);
-    if timeout(drain, graceful.shutdown()).await.is_err() {
+    desk.take_rest(listener);
+    desk.shared.listening.fetch_sub(1, Ordering::Relaxed);
+    let drain = desk.shared.workers[number].set().settings.drain.0;
+    if timeout(drain, desk.leave()).await.is_err() {
         tracing::warn!("requests were still on their way when the drain time ended");
     }
 }
 
-fn server() -> auto::Builder<TokioExecutor> {
+impl Desk {
+    /// Serves a connection, unless there are too many.
+    fn take(&self, stream: TcpStream) {
+        let tally = &self.shared.tally;
+        tally.accepted.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(self.shared.clone());
+        if self.shared.connections.fetch_add(1, Ordering::Relaxed) >= self.shared.settings.max_connections {
+            // Dropping both gives the place back and closes the connection.
+            tally.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // Answers are small and written at once; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (service, server, tls) = (self.service.clone(), self.server.clone(), self.tls.clone());
+        let (closing, limits) = (self.closing.subscribe(), self.limits);
+        spawn(async move {
+            let end = match tls {
+                None => connection::serve(&server, stream, service, closing, limits).await,
+                Some(tls) => match handshake(&tls, stream, limits.head).await {
+                    Some(stream) => connection::serve(&server, stream, service, closing, limits).await,
+                    None => End::Closed,
+                },
+            };
+            if end == End::Expired {
+                seat.0.tally.expired.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Closes the port. Who waits to be accepted was told that the connection is there, so it is taken first. The
+    /// system is asked itself: what the runtime has not heard of yet is there too.
+    fn take_rest(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..BACKLOG {
+            let Ok((stream, _)) = listener.accept() else { return };
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.take(stream);
+            }
+        }
+    }
+
+    /// Waits for the connections that are open: first for those that close by themselves, then for all.
+    async fn leave(&self) {
+        if timeout(LINGER, self.closing.closed()).await.is_err() {
+            self.closing.send_replace(true);
+            self.closing.closed().await;
+        }
+    }
+}
+
+/// A connection's place among those that may be open.
+struct Seat(Arc<Shared>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let head = settings.max_request_head.max(LEAST_HEAD);
+    server.http1().max_buf_size(head).header_read_timeout(None);
+    if settings.max_request_headers > USUAL_HEADERS {
+        server.http1().max_headers(settings.max_request_headers);
+    }
     server
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
-        .keep_alive_interval(Some(Duration::from_secs(30)));
+        .max_concurrent_streams(settings.max_streams)
+        .max_pending_accept_reset_streams(settings.max_resets)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(PING));
     server
 }
 
-async fn handshake(
-    tls: &tokio_rustls::TlsAcceptor,
-    stream: TcpStream,
-) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, limit: Duration) -> Option<TlsStream<TcpStream>> {
+    match timeout(limit, tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None
         }
         Err(_) => None,
-    }
-}
-
-async fn serve<S>(
-    server: &auto::Builder<TokioExecutor>,
-    stream: S,
-    service: Arc<Service>,
-    watcher: hyper_util::server::graceful::Watcher,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let respond = service_fn(move |request: hyper::Request<Incoming>| service.clone().respond(request));
-    let connection = server.serve_connection(TokioIo::new(stream), respond);
-    if let Err(error) = watcher.watch(connection).await {
-        // The client went away or sent no HTTP: its own doing, and of interest only when looking for it.
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 

@@ -51,10 +51,12 @@ pub fn start(log: &Log) {
         registry.with(lines.with_writer(|| Lines { sink: gather })).try_init().is_ok()
     };
     if started {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
+        std::panic::set_hook(Box::new(|info| {
+            let at = info.location().map(ToString::to_string);
+            // Words that were put together may hold a token, a secret or a claim; those of the source cannot.
+            let words = info.payload().downcast_ref::<&'static str>();
+            tracing::error!(at, words, "a fault of the program");
             flush();
-            previous(info);
         }));
         // Without the thread lines are still written: when much has gathered, and at the end.
         let _ = thread::Builder::new().name("log".into()).spawn(write_on);

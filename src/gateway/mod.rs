@@ -5,13 +5,21 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod admin;
 mod clients;
+mod connection;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
+mod loader;
 mod log;
 mod manners;
+mod metrics;
+mod reload;
 mod service;
+mod serving;
+#[expect(clippy::disallowed_methods, reason = "files are looked at here")]
+mod stamps;
 mod store;
 mod tls;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
@@ -20,19 +28,31 @@ mod upstream;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
-    load::{Loaded, bytes_beside, files, load, source, toml_files},
+    admin::{Admin, address as admin_address},
+    load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
+    loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
+    reload::{Reloader, Reloading},
     store::Store,
     tls::Certificate,
     upstream::{Secrets, Upstream},
+};
+use self::{
+    metrics::Tally,
+    reload::Status,
+    serving::{Set, Worker},
 };
 use crate::{
     config::Settings,
@@ -41,22 +61,33 @@ use crate::{
 
 /// The stack of a worker: what a script within its limits needs, many times over.
 const WORKER_STACK: usize = 8 * 1024 * 1024;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// What all workers share.
 struct Shared {
+    /// As they were at the start: those that can change since are in the workers' sets.
     settings: Settings,
-    routes: Routes<CompiledRule>,
+    workers: Vec<Worker>,
     /// Requests on their way, in all workers together.
     in_flight: AtomicUsize,
+    /// Connections that are open.
+    connections: AtomicUsize,
+    /// Workers that accept connections.
+    listening: AtomicUsize,
+    /// The process is about to end, and not ready.
+    stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
+    tally: Tally,
+    status: Status,
 }
 
 /// A server that is running.
-#[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    workers: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Binds the port and starts the workers.
@@ -64,7 +95,7 @@ pub struct Running {
 /// # Errors
 /// When the port cannot be bound, the certificate cannot be read, or a thread cannot be started.
 pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
-    let listener = bind(settings.listen).map_err(|error| explain(settings.listen, &error))?;
+    let listener = bind(&settings).map_err(|error| explain(settings.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tls = settings.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
     let count = match settings.workers {
@@ -72,21 +103,51 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
         count => count,
     };
     let (stop, stopped) = watch::channel(false);
-    let store = Store::with(&settings);
-    let shared = Arc::new(Shared { settings, routes, in_flight: AtomicUsize::new(0), tls });
-    let mut workers = Vec::with_capacity(count);
+    let tally = Tally::new(count);
+    let set = Set::new(settings.clone(), &routes, &tally);
+    let shared = Arc::new(Shared {
+        settings,
+        workers: (0..count).map(|_| Worker::new(&set)).collect(),
+        in_flight: AtomicUsize::new(0),
+        connections: AtomicUsize::new(0),
+        listening: AtomicUsize::new(count),
+        stopping: AtomicBool::new(false),
+        tls,
+        tally,
+        status: Status::default(),
+    });
+    let store = Store::with(&shared.settings);
+    let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
         let upstream = Upstream::new(&shared.settings, secrets.clone(), store.clone())?;
         let (shared, stopped) = (shared.clone(), stopped.clone());
-        let worker = thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
             .stack_size(WORKER_STACK)
-            .spawn(move || work(listener, shared, upstream, stopped))
+            .spawn(move || work(listener, number, shared, upstream, stopped))
             .map_err(|error| format!("cannot start a worker: {error}"))?;
-        workers.push(worker);
+        threads.push(thread);
     }
-    Ok(Running { address, stop, workers })
+    Ok(Running { address, shared, stop, threads })
+}
+
+impl Shared {
+    /// Whether requests are welcome; why not otherwise.
+    fn readiness(&self) -> Result<(), &'static str> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err("stopping");
+        }
+        match self.workers.first().is_none_or(|worker| worker.set().is_empty()) {
+            true => Err("no rule serves"),
+            false => Ok(()),
+        }
+    }
+
+    /// True if nobody listens any more: who keeps a connection should make a new one, elsewhere.
+    fn is_leaving(&self) -> bool {
+        self.listening.load(Ordering::Relaxed) == 0
+    }
 }
 
 impl Running {
@@ -95,26 +156,38 @@ impl Running {
         self.address
     }
 
-    /// Stops accepting, lets the requests on their way finish within `drain`, and returns.
+    /// Tells that it is not ready, goes on for `stop_delay`, then stops accepting, lets the requests on their way
+    /// finish within `drain`, and returns.
     pub fn stop(self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        let delay = self.shared.workers.first().map(|worker| worker.set().settings.stop_delay.0).unwrap_or_default();
+        wait(delay);
         // Without a receiver the workers are gone already.
         let _ = self.stop.send(true);
-        for worker in self.workers {
-            // A panic of a worker was printed when it happened.
-            let _ = worker.join();
+        for thread in self.threads {
+            // A panic of a worker was logged when it happened.
+            let _ = thread.join();
         }
     }
 }
 
+/// Lets time pass.
+fn wait(time: Duration) {
+    let until = clock() + time;
+    while let Some(left) = until.checked_sub(clock()).filter(|left| !left.is_zero()) {
+        thread::park_timeout(left);
+    }
+}
+
 /// One thread's life.
-fn work(listener: TcpListener, shared: Arc<Shared>, upstream: Upstream, stopped: watch::Receiver<bool>) {
+fn work(listener: TcpListener, number: usize, shared: Arc<Shared>, upstream: Upstream, stopped: watch::Receiver<bool>) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker cannot start"),
     };
     runtime.block_on(async {
         match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener::accept(listener, shared, upstream, stopped).await,
+            Ok(listener) => listener::accept(listener, number, shared, upstream, stopped).await,
             Err(error) => tracing::error!(%error, "a worker cannot listen"),
         }
     });
@@ -122,10 +195,18 @@ fn work(listener: TcpListener, shared: Arc<Shared>, upstream: Upstream, stopped:
     runtime.shutdown_timeout(Duration::ZERO);
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// One socket for all workers: each accepts when it has time, so that few connections spread well too.
+fn bind(settings: &Settings) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(settings.listen), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a process that has just ended do not keep the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(settings.share_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&settings.listen.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn explain(address: SocketAddr, error: &io::Error) -> String {

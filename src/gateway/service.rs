@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt::Write,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::{
         Arc,
@@ -12,13 +13,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
-use http::{HeaderName, HeaderValue, Method};
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::{Shared, Upstream, clock};
-use crate::core::{Blame, CompiledRule, Failure, Outcome, Reception, Request, answer, refuse};
+use super::{
+    Shared, Upstream, clock,
+    connection::Activity,
+    metrics::{Fault, NOWHERE},
+    serving::Served,
+};
+use crate::{
+    config::Settings,
+    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse},
+};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,54 +50,82 @@ const STANDARD_METHODS: [Method; 9] = [
 
 /// What answers the requests of one worker.
 pub(super) struct Service {
+    /// The number of the worker.
+    worker: usize,
     shared: Arc<Shared>,
     upstream: Upstream,
     ids: Ids,
 }
 
 impl Service {
-    pub(super) fn new(shared: Arc<Shared>, upstream: Upstream) -> Self {
-        Service { shared, upstream, ids: Ids::new() }
+    pub(super) fn new(worker: usize, shared: Arc<Shared>, upstream: Upstream) -> Self {
+        Service { worker, shared, upstream, ids: Ids::new() }
     }
 
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
+        activity: Arc<Activity>,
     ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+        let _open = activity.open();
         let started = clock();
         let id = self.ids.take(request.headers().get(&REQUEST_ID));
         let text = id.to_str().unwrap_or_default();
         let (head, body) = request.into_parts();
         let mut request = Request::from_parts(head, Bytes::new());
-        let outcome = self.within_limits(&mut request, body, text).await;
-        self.log(&request, text, &outcome, clock().saturating_sub(started));
+        // Kept to the end, whatever is loaded meanwhile.
+        let set = self.shared.workers[self.worker].set();
+        let served = set.find(request.uri().path());
+        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text };
+        let outcome = self.without_panic(&reached, &mut request, body).await;
+        self.tell(&request, served, text, &outcome, clock().saturating_sub(started));
+        let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
+        if version < Version::HTTP_2 && self.shared.is_leaving() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response)
     }
 
+    /// A fault of ours ends one request, not its connection with whoever else is on it.
+    async fn without_panic(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        let work = pin!(self.within_limits(reached, request, body));
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.shared.tally.panics.fetch_add(1, Ordering::Relaxed);
+                refuse(reached.rule, Failure::Panic, reached.id)
+            }
+        }
+    }
+
     /// Answers within the deadline, if not too many others are being answered.
-    async fn within_limits(&self, request: &mut Request, body: Incoming, id: &str) -> Outcome {
-        let settings = &self.shared.settings;
-        let rule = self.shared.routes.find(request.uri().path());
+    async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        let Reached { settings, rule, id } = *reached;
         let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let _one_less = Leaving(&self.shared);
         if in_flight >= settings.max_requests {
             return refuse(rule, Failure::Overload, id);
         }
+        if request.headers().len() > settings.max_request_headers {
+            return refuse(rule, Failure::TooManyHeaders, id);
+        }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
         let deadline =
             pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
-        let work = pin!(self.evaluate(rule, request, body, id));
+        let work = pin!(self.evaluate(reached, request, body));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
         }
     }
 
-    async fn evaluate(&self, rule: Option<&CompiledRule>, request: &mut Request, body: Incoming, id: &str) -> Outcome {
-        let settings = &self.shared.settings;
+    async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        let Reached { settings, rule, id } = *reached;
+        #[cfg(test)]
+        tests::stumble(request);
         // The bodies of other methods have no meaning here and are left unread.
         if request.method() == Method::POST {
             match receive(body, settings.max_request_body).await {
@@ -97,19 +137,19 @@ impl Service {
         answer(rule, request, id, reception, &self.upstream).await
     }
 
-    /// One line a request: no token, no secret, no claim, and no path that is no rule's name.
-    fn log(&self, request: &Request, id: &str, outcome: &Outcome, took: Duration) {
+    /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
+    fn tell(&self, request: &Request, served: Option<&Served>, id: &str, outcome: &Outcome, took: Duration) {
         // A path or method that we do not know may be anything, also a token in the wrong place.
-        let path = request.uri().path();
-        let known = outcome.failure.is_none() || self.shared.routes.find(path).is_some();
-        let rule = if known { path.trim_start_matches('/') } else { "-" };
+        let rule = served.map_or(NOWHERE, |served| served.rule.name());
         let method = match request.method() {
             method if STANDARD_METHODS.contains(method) => method.as_str(),
             _ => "-",
         };
         let status = outcome.response.status().as_u16();
-        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
+        tally.count(self.worker, status, took, calls.into(), outcome.calls.given_up.len() as u64);
+        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let given_up = (!outcome.calls.given_up.is_empty()).then(|| outcome.calls.given_up.join(","));
         let given_up = given_up.as_deref();
         let some = |count: u32| (count > 0).then_some(count);
@@ -117,7 +157,8 @@ impl Service {
         let reason = outcome.failure.as_ref().map(Failure::words);
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
-        match outcome.failure.as_ref().map(Failure::blame) {
+        let blame = outcome.failure.as_ref().map(Failure::blame);
+        match blame {
             Some(Blame::Us) => {
                 tracing::error!(
                     rule,
@@ -179,7 +220,18 @@ impl Service {
                 );
             }
         }
+        if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {
+            tally.remember(Fault { time: Upstream::now(), status, reason: reason.into(), request_id: id.into() });
+        }
     }
+}
+
+/// Where a request came out: at a rule or at none.
+struct Reached<'r> {
+    settings: &'r Settings,
+    rule: Option<&'r CompiledRule>,
+    /// The request's id.
+    id: &'r str,
 }
 
 /// Counts a request that is gone, however it went.
@@ -227,5 +279,52 @@ impl Ids {
                 HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::SocketAddr};
+
+    use super::*;
+    use crate::{
+        core::{Compiler, Routes, problem::Source},
+        gateway::{Secrets, Store, start},
+    };
+
+    /// A fault of the program, for requests that ask for one.
+    pub(super) fn stumble(request: &Request) {
+        assert!(!request.headers().contains_key("x-stumble"), "a request asked for this");
+    }
+
+    fn ask(address: SocketAddr, head: &str) -> std::net::TcpStream {
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket can be set up");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("the connection is open");
+        stream
+    }
+
+    #[test]
+    fn a_panic_in_one_request_is_one_500() {
+        let settings = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..Settings::default() };
+        let host = Upstream::new(&settings, Secrets::Placeholders, Store::new()).expect("a host can be made");
+        let rule = "[call.user]\nurl = \"https://api.example/me\"\n[claims]\nsub = \"$.user.id\"\n";
+        let compiler = Compiler::new::<Upstream>();
+        let (rule, _) = compiler.compile("acme", &Source::new("acme.toml", rule), &serde_json::Map::new(), &host);
+        let routes = Routes::new([("acme".to_owned(), rule.expect("it is sound"))]);
+        let running = start(settings, routes, &Secrets::Placeholders).expect("a free port can be bound");
+        // The request after it comes over the same connection.
+        let mut stream = ask(
+            running.address(),
+            "GET /acme HTTP/1.1\r\nhost: g\r\nx-stumble: 1\r\n\r\nGET /acme HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n",
+        );
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("the connection is closed in the end");
+        let (first, second) = answers.split_at(answers.rfind("HTTP/1.1 ").expect("there are answers"));
+        assert!(first.starts_with("HTTP/1.1 500 ") && first.contains("server_error"), "{answers}");
+        assert!(second.starts_with("HTTP/1.1 401 "), "{answers}");
+        assert_eq!(running.shared.tally.panics.load(Ordering::Relaxed), 1);
+        assert_eq!(running.shared.in_flight.load(Ordering::Relaxed), 0);
+        running.stop();
     }
 }

@@ -189,7 +189,7 @@ impl Host for Upstream {
 
     fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
         match (&self.secrets, source) {
-            (Secrets::Placeholders, _) => Ok(Secret::new("placeholder")),
+            (Secrets::Placeholders, _) => Ok(Secret::stand_in()),
             (Secrets::Given(values), SecretSource::Env(name)) if values.contains_key(name) => Ok(values[name].clone()),
             (_, SecretSource::Env(name)) => environment(name),
             (_, SecretSource::File(path)) => file(path),

@@ -113,7 +113,7 @@ suite('JSON Schemas', SUITE, () => {
 
     // The line that a rule can name its schema by.
     const wrong = join(folder, 'wrong.toml');
-    await writeFile(wrong, `#:schema ${url('rule.json')}\n[call.user]\nurl = "https://a.example"\noptonal = true\n`);
+    await writeFile(wrong, `#:schema ./rule.json\n[call.user]\nurl = "https://a.example"\noptonal = true\n`);
     const failure = await lint([], [wrong]).then(() => assert.fail('it is taken'), (error) => error);
     assert.match(failure.stderr + failure.stdout, /'optonal' was unexpected/);
   });

@@ -47,7 +47,7 @@ export function claimsmithBinary() {
   return binary;
 }
 
-async function within(promise, what) {
+export async function within(promise, what) {
   let timer;
   const tooLate = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: not within ${STEP_TIMEOUT} ms`)), STEP_TIMEOUT);

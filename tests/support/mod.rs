@@ -3,12 +3,14 @@
 
 mod authority;
 mod gateway;
+mod load;
 mod upstream;
 
 use std::time::Duration;
 
 pub use authority::{Authority, Clients, Pair};
 pub use gateway::{Gateway, Setup};
+pub use load::Load;
 pub use upstream::{Reply, Seen, Upstream, raw_upstream};
 
 /// An answer as a client sees it.

@@ -28,6 +28,8 @@ pub struct Seen {
     pub method: String,
     /// Path and query, as they stood on the request line.
     pub target: String,
+    /// Whom the request names: host and port.
+    pub authority: String,
     pub headers: http::HeaderMap,
     pub body: Bytes,
     /// The certificate that the client showed.
@@ -194,7 +196,9 @@ async fn respond<F: Future<Output = Reply>>(
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     // Over HTTP/2 the URI has the origin in front.
     let target = head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string);
-    let seen = Seen { method: head.method.to_string(), target, headers: head.headers, body, peer };
+    let host = || head.headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let authority = head.uri.authority().map(ToString::to_string).or_else(host).unwrap_or_default();
+    let seen = Seen { method: head.method.to_string(), target, authority, headers: head.headers, body, peer };
     noted.lock().expect("no test panics while it holds this").push(seen.clone());
     let reply = answer(seen).await;
     let mut response = http::Response::builder().status(reply.status);

@@ -97,29 +97,23 @@ struct Side<'a> {
 }
 
 pub(super) async fn compare(pair: &Pair, settings: &Settings) -> Result<Comparison, String> {
-    let mut problems = Vec::new();
-    let mut side = |path: &'_ Path| -> Result<_, String> {
-        let (source, rule, found) = compile_offline(path, &pair.name, settings)?;
-        if rule.is_none() {
-            problems.extend(found.into_iter().filter(|problem| problem.severity() == Severity::Error));
-        }
-        Ok((source, rule))
-    };
-    let (old, new) = (side(&pair.old)?, side(&pair.new)?);
+    let old = compile_offline(&pair.old, &pair.name, settings)?;
+    let new = compile_offline(&pair.new, &pair.name, settings)?;
     let mut comparison = Comparison {
         rule: pair.name.clone(),
         problems: Vec::new(),
-        is_changed: old.0.text != new.0.text,
+        is_changed: old.source.text != new.source.text,
         cases: Vec::new(),
         calls: Vec::new(),
         sets: BTreeMap::new(),
     };
-    let ((old_source, Some(old)), (new_source, Some(new))) = (old, new) else {
-        comparison.problems = problems;
+    let (Some(old_rule), Some(new_rule)) = (old.rule, new.rule) else {
+        let problems = old.problems.into_iter().chain(new.problems);
+        comparison.problems = problems.filter(|problem| problem.severity() == Severity::Error).collect();
         return Ok(comparison);
     };
-    let old = Side { source: old_source, rule: old, folder: pair.old.parent().unwrap_or(Path::new("")) };
-    let new = Side { source: new_source, rule: new, folder: pair.new.parent().unwrap_or(Path::new("")) };
+    let old = Side { source: old.source, rule: old_rule, folder: folder(&pair.old) };
+    let new = Side { source: new.source, rule: new_rule, folder: folder(&pair.new) };
     comparison.is_changed |= script(&old) != script(&new);
     comparison.calls = changed_calls(&old.rule.outline().calls, &new.rule.outline().calls);
     comparison.sets = changed_sets(&old, &new);
@@ -134,9 +128,8 @@ pub(super) async fn compare(pair: &Pair, settings: &Settings) -> Result<Comparis
         let (cases, found) = Cases::read(&written);
         let errors = found.into_iter().filter(|problem| problem.severity() == Severity::Error);
         comparison.problems.extend(errors);
-        let folder = path.parent().unwrap_or(Path::new(""));
         for number in 0..cases.len() {
-            let compared = case(&cases, number, &pair.name, [&old, &new], folder).await;
+            let compared = case(&cases, number, &pair.name, [&old, &new], folder(path)).await;
             let known = |other: &Compared| other.name == compared.name && other.outcome == compared.outcome;
             if !comparison.cases.iter().any(known) {
                 comparison.cases.push(compared);
@@ -148,6 +141,10 @@ pub(super) async fn compare(pair: &Pair, settings: &Settings) -> Result<Comparis
         comparison.cases.iter().filter(|case| is_compared(case)).map(|case| case.name.clone()).collect();
     comparison.cases.retain(|case| is_compared(case) || !told.contains(&case.name));
     Ok(comparison)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 fn is_compared(case: &Compared) -> bool {

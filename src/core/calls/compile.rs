@@ -11,13 +11,10 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use http::Method;
 
 pub use self::cache::cache;
+pub(super) use self::headers::{USER_AGENT, named};
 use self::{
     address::fold_query,
     order::{check_first, is_ordered, put_first},
-};
-pub(super) use self::{
-    address::unfit,
-    headers::{USER_AGENT, named},
 };
 use super::{
     body::Body,
@@ -227,18 +224,9 @@ impl Compiler<'_> {
 
     /// A text that must be known when the rule is loaded.
     pub(super) fn fixed(&mut self, text: &Text, position: Position, what: &str) -> Option<String> {
-        let template = self.template(text, position)?;
-        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
-        if fixed.is_none() {
-            self.bad(
-                Code::BadValue,
-                text,
-                format!("{what} cannot depend on a request"),
-                "known only when a request is there",
-                "use `${secrets.…}`, `${vars.…}` or plain text",
-            );
-        }
-        fixed
+        let spot = Spot::text(self.source, text);
+        let fixed = Template::compile_fixed(&spot, &text.value, position, what, self.known, self.problems);
+        fixed.map(|fixed| fixed.value)
     }
 
     fn decoder(&mut self, call: &rule::Call) -> Option<Decoder> {
@@ -301,9 +289,15 @@ impl Compiler<'_> {
             let when = self.condition(call, Asking::FailWhen, &row.when);
             let denial = rule::denial(self.source, &row.error, self.problems);
             if let (Some(when), Some(denial)) = (when, denial) {
-                when.mentions(self.mentions);
+                let mut reads = Mentions::default();
+                when.mentions(&mut reads);
+                let of_call = |(root, members): &(Root, Vec<String>)| {
+                    *root == Root::Meta && members.first().is_none_or(|name| *name == call.name.name)
+                };
+                let reads_meta = reads.paths.iter().any(of_call);
+                self.mentions.extend(&reads);
                 let reason = row.reason.as_ref().map_or(denial.reason(), |reason| &reason.value).to_owned();
-                compiled.push(Row { when, denial, reason });
+                compiled.push(Row { when, denial, reason, reads_meta });
             }
         }
         compiled

@@ -20,7 +20,7 @@ use crate::core::{
     facts::{Facts, Kept, Root},
     message::{Answer, Outgoing},
     trace::{Outcome, Trace},
-    value::{Condition, Memory, Path},
+    value::{Condition, Memory, Path, has_credentials},
 };
 
 /// The values that a call is made for.
@@ -255,7 +255,11 @@ impl Batch {
         let read = match (kept, answer) {
             (Ok(kept), Some(answer)) => self.read(call, (number, entry), answer, kept, facts, memory, trace),
             (Ok(_), None) => Ok(None),
-            (Err(cause), _) => Err(cause),
+            (Err(cause), Some(_)) => {
+                look_at(self.entries[entry].value.as_ref(), facts, memory);
+                Err(super::refused(call, cause, facts, memory, trace))
+            }
+            (Err(cause), None) => Err(cause),
         };
         // The document must not show a page or an entry for the list.
         facts.take(number);
@@ -386,7 +390,7 @@ impl Pages {
                 if url.origin() != self.first.url.origin() {
                     return Err(Cause::List("its next page is on another origin"));
                 }
-                if !url.username().is_empty() || url.password().is_some() {
+                if has_credentials(&url) {
                     return Err(Cause::List("the address of its next page has credentials"));
                 }
                 url.set_fragment(None);

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 pub use auth::TokenFault;
 pub use compile::{cache, check_texts, compile};
+pub use decode::{Text, read_text};
 pub use outline::{Need, Outline};
 pub use plan::Plan;
 
@@ -294,7 +295,7 @@ fn finish<H>(
             facts.answer(number, kept);
             denied(call, number, facts, memory, round.trace).err()
         }
-        Err(cause) => Some(cause),
+        Err(cause) => Some(if answer.is_some() { refused(call, cause, facts, memory, round.trace) } else { cause }),
     };
     if let Some(cause) = failed {
         // `fail_when` may have shown the answer to scripts, which must not keep it.
@@ -415,16 +416,19 @@ fn note<H>(round: &Round<'_, H>, step: impl FnOnce() -> Step) {
 fn judge(call: &Call, answer: &Answer) -> Result<(), Cause> {
     let status = answer.status;
     let fine = if call.expect.is_empty() { status.is_success() } else { call.expect.contains(&status.as_u16()) };
-    if fine {
-        return Ok(());
-    }
-    Err(match status {
+    if fine { Ok(()) } else { Err(fault(call, answer)) }
+}
+
+/// Whose fault a status is.
+fn fault(call: &Call, answer: &Answer) -> Cause {
+    let status = answer.status;
+    match status {
         StatusCode::UNAUTHORIZED if call.carries_token => Cause::Unauthorized,
         StatusCode::FORBIDDEN if call.carries_token => Cause::Forbidden,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Cause::OurCredentials(status),
         StatusCode::TOO_MANY_REQUESTS => Cause::RateLimited(retry_after(answer)),
         _ => Cause::Status(status),
-    })
+    }
 }
 
 /// Looks for an error in an answer whose status is fine.
@@ -444,6 +448,19 @@ fn denied(
         Some(errors) if call.graphql && !value::is_empty(errors) => Err(Cause::Graphql),
         _ => Ok(()),
     }
+}
+
+/// What `fail_when` makes of an answer that is not fine, or that cannot be read: what looks at `meta` of the call is
+/// asked of that too. All else would find nothing there, and take that for an answer.
+fn refused(call: &Call, cause: Cause, facts: &Facts<'_>, memory: &mut Memory, trace: Option<&Trace>) -> Cause {
+    for row in call.fail_when.iter().filter(|row| row.reads_meta) {
+        match row.when.holds(facts, memory, trace) {
+            Ok(true) => return Cause::Denied(row.denial, row.reason.clone()),
+            Ok(false) => {}
+            Err(failure) => return Cause::Value(failure),
+        }
+    }
+    cause
 }
 
 impl Cause {

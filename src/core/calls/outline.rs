@@ -10,7 +10,8 @@ use super::{
 };
 use crate::core::{
     facts::Root,
-    value::{Mentions, Template},
+    trace::{Point, PointKind},
+    value::{Condition, Mentions, Template},
 };
 
 /// One call.
@@ -61,6 +62,21 @@ impl Plan {
     pub fn outline(&self) -> Vec<Outline> {
         let rounds = self.rounds();
         self.calls.iter().zip(rounds).map(|(call, round)| self.call(call, round)).collect()
+    }
+
+    /// What coverage asks of the calls: that conditions hold and do not, and that optional calls fail.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        self.calls.iter().flat_map(|call| {
+            let until = call.paginate.as_ref().and_then(|paginate| paginate.until.as_ref());
+            let rows = call.fail_when.iter().map(|row| &row.when);
+            let conditions = call.when.iter().chain(until).chain(rows).flat_map(Condition::points);
+            let given_up = call.optional.then(|| Point {
+                kind: PointKind::GivenUp,
+                place: call.place.clone(),
+                words: format!("[call.{}] is optional and never fails", call.name),
+            });
+            given_up.into_iter().chain(conditions)
+        })
     }
 
     /// The calls that must be done before something can be read, in the order of the rule.

@@ -119,6 +119,8 @@ pub(super) struct Row {
     pub(super) when: Condition,
     pub(super) denial: Denial,
     pub(super) reason: String,
+    /// It looks at `meta` of its own call, so that it can judge an answer of any status.
+    pub(super) reads_meta: bool,
 }
 
 impl Plan {
@@ -152,6 +154,11 @@ impl Plan {
     /// The token endpoint of each call that has one.
     pub fn token_endpoints(&self) -> impl Iterator<Item = Option<&Url>> {
         self.calls.iter().map(|call| call.own_token.as_ref().map(OwnToken::endpoint))
+    }
+
+    /// The key set that the answer of each call is verified with.
+    pub fn key_sets(&self) -> impl Iterator<Item = Option<&Url>> {
+        self.calls.iter().map(|call| call.decoder.key_set())
     }
 
     /// What is read of the answer of each call.

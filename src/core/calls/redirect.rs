@@ -4,7 +4,10 @@ use http::{HeaderMap, Method, StatusCode, header};
 use url::{Origin, Url};
 
 use super::Cause;
-use crate::core::message::{Answer, Outgoing};
+use crate::core::{
+    message::{Answer, Outgoing},
+    value::has_credentials,
+};
 
 /// How many redirects of a call are followed, and where to.
 #[derive(Debug)]
@@ -27,6 +30,9 @@ impl Redirects {
         let url = location
             .and_then(|location| sent.url.join(location).ok())
             .ok_or(Cause::Redirect("its Location is no URL"))?;
+        if has_credentials(&url) {
+            return Err(Cause::Redirect("its Location holds credentials, which would be sent"));
+        }
         self.follow(sent, url, answer.status).map(Some)
     }
 

@@ -11,7 +11,7 @@ use super::{
     auth::{OwnToken, bearer},
     cache::{Came, Got, Pending},
     decode::Decoder,
-    judge,
+    fault, judge,
     plan::{Address, Call, TokenPlan},
     retry::Retry,
     told::Told,
@@ -238,7 +238,12 @@ pub(super) async fn exchange<H: Host>(
 async fn receive<H: Host>(call: &Call, answer: &Answer, host: &H) -> Result<Kept, Cause> {
     judge(call, answer)?;
     let shape = if call.is_one_request() { &call.shape } else { &Shape::Whole };
-    call.decoder.read(shape, answer, host).await
+    let read = call.decoder.read(shape, answer, host).await;
+    // An error that the call expects need not have its format: then the status is all that there is to it.
+    read.map_err(|cause| match answer.status.as_u16() {
+        401 | 403 | 429 => fault(call, answer),
+        _ => cause,
+    })
 }
 
 /// Sends a request with a token of our own, and once more with another one if that is refused.

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::BTreeSet,
     time::Duration,
 };
 
@@ -11,7 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use super::Fault;
+use super::{
+    Fault,
+    kept::{Kept, once_more},
+};
 use crate::core::{
     host::{Host, SecretSource},
     identity::{Half, Identity},
@@ -24,10 +27,20 @@ use crate::core::{
 pub type Files<'a> = &'a (dyn Fn(&str) -> Result<Vec<u8>, String> + Sync);
 
 /// The time of a case that does not say when it happens: 2026-01-01T00:00:00Z.
-const USUAL_NOW: Duration = Duration::from_secs(1_767_225_600);
+pub const USUAL_NOW: Duration = Duration::from_secs(1_767_225_600);
 
 thread_local! {
     static NOW: Cell<Duration> = const { Cell::new(USUAL_NOW) };
+}
+
+/// Sets the time of this thread's evaluations.
+pub fn set_time(now: Option<Duration>) {
+    NOW.set(now.unwrap_or(USUAL_NOW));
+}
+
+/// The time of this thread's evaluations.
+pub fn time() -> Duration {
+    NOW.get()
 }
 
 /// The host of one case.
@@ -40,23 +53,13 @@ pub(super) struct Recording<'a> {
     /// Requests without an answer.
     unanswered: RefCell<Vec<(Method, Url)>>,
     secrets: RefCell<BTreeSet<String>>,
-    store: RefCell<HashMap<Key, Entry>>,
-    making: RefCell<HashSet<Key>>,
-}
-
-/// An entry that is being made, by a call that may be given up.
-struct Making<'a>(&'a RefCell<HashSet<Key>>, Key);
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        self.0.borrow_mut().remove(&self.1);
-    }
+    kept: Kept,
 }
 
 impl<'a> Recording<'a> {
     /// The host of a case; its time begins.
     pub(super) fn new(case: &'a Case, files: Files<'a>) -> Self {
-        NOW.set(case.now.unwrap_or(USUAL_NOW));
+        set_time(case.now);
         Recording {
             case,
             files,
@@ -64,8 +67,7 @@ impl<'a> Recording<'a> {
             faults: RefCell::default(),
             unanswered: RefCell::default(),
             secrets: RefCell::default(),
-            store: RefCell::default(),
-            making: RefCell::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -162,27 +164,11 @@ impl Host for Recording<'_> {
     where
         E: Clone + Send + Sync + 'static,
     {
-        loop {
-            if let Some(entry) = self.store.borrow().get(key) {
-                return Ok(entry.clone());
-            }
-            if self.making.borrow_mut().insert(*key) {
-                break;
-            }
-            // Another call makes it.
-            once_more().await;
-        }
-        let _making = Making(&self.making, *key);
-        let entry = make.await?;
-        self.store.borrow_mut().insert(*key, entry.clone());
-        Ok(entry)
+        self.kept.shared(key, make).await
     }
 
     async fn forget(&self, key: &Key, stale: &Entry) {
-        let mut store = self.store.borrow_mut();
-        if store.get(key) == Some(stale) {
-            store.remove(key);
-        }
+        self.kept.forget(key, stale);
     }
 
     async fn pause(&self, _: Duration) {}
@@ -192,21 +178,8 @@ impl Host for Recording<'_> {
     }
 
     fn now() -> Duration {
-        NOW.get()
+        time()
     }
-}
-
-/// Lets everything else that is ready go first.
-async fn once_more() {
-    let mut waited = false;
-    std::future::poll_fn(|context| match std::mem::replace(&mut waited, true) {
-        true => std::task::Poll::Ready(()),
-        false => {
-            context.waker().wake_by_ref();
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }
 
 fn method(answer: &Recorded) -> Method {

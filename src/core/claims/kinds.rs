@@ -93,8 +93,7 @@ impl Kind {
         match (self, &*value) {
             (Kind::String, Value::String(_))
             | (Kind::Number | Kind::Time, Value::Number(_))
-            | (Kind::Boolean, Value::Bool(_))
-            | (Kind::Object, Value::Object(_)) => Ok(value),
+            | (Kind::Boolean, Value::Bool(_)) => Ok(value),
             (Kind::String, Value::Number(number)) if is_integer(number) => Ok(text(number.as_str())),
             (Kind::String, _) => Err("it is neither text nor an integer"),
             (Kind::Integer, Value::Number(number)) if is_integer(number) => Ok(value),
@@ -114,7 +113,10 @@ impl Kind {
                 flat(Cow::Owned(Value::Array(vec![value.into_owned()])))
             }
             (Kind::Strings, _) => Err("it is no list of texts"),
-            (Kind::Object, _) => Err("it is no object"),
+            (Kind::Object, Value::Object(_)) => members(value),
+            (Kind::Object, _) => {
+                Err("it is no object: write one, `{ rhai = \"#{ formatted: … }\", type = \"object\" }`")
+            }
         }
     }
 }
@@ -154,6 +156,20 @@ pub fn flat(value: Found<'_>) -> Result<Found<'_>, &'static str> {
         }
         _ => Ok(value),
     }
+}
+
+/// An object whose members are scalars, without those that are null.
+fn members(value: Found<'_>) -> Result<Found<'_>, &'static str> {
+    let Value::Object(members) = &*value else { return Err("it is no object") };
+    if members.values().any(|member| member.is_object() || member.is_array()) {
+        return Err("a member of it is nested, and the answer is flat");
+    }
+    if members.values().any(Value::is_null) {
+        let mut members = members.clone();
+        members.retain(|_, member| !member.is_null());
+        return Ok(Cow::Owned(Value::Object(members)));
+    }
+    Ok(value)
 }
 
 fn is_integer(number: &Number) -> bool {

@@ -18,7 +18,7 @@ use super::{
     facts::Facts,
     problem::{Code, Place, Problem, Problems, Source, did_you_mean},
     rule::{self, Key, Options, Rule, Selection, Written},
-    trace::Trace,
+    trace::{Point, PointKind, Trace},
     value::{self, Found, Known, Memory, Mentions, Path, Spot, looks_like_path},
 };
 
@@ -41,6 +41,8 @@ struct Claim {
     kind: Option<Kind>,
     required: bool,
     flatten: Option<String>,
+    /// A blank text counts as absent.
+    drops_blank: bool,
 }
 
 #[derive(Debug)]
@@ -86,8 +88,8 @@ pub enum Cause {
 /// Compiles `include` and `[claims]`. `None` if there was a problem. `kinds` are types that go before those of
 /// OpenID Connect.
 pub fn compile(rule: &Rule, kinds: Vec<(String, Kind)>, known: &Known<'_>, problems: &mut Problems) -> Option<Plan> {
-    let mut compiler = Compiler { source: &rule.source, kinds: &kinds, known, problems };
     let subject = rule.subject.as_ref().map_or("sub", |subject| &subject.value).to_owned();
+    let mut compiler = Compiler { source: &rule.source, subject: &subject, kinds: &kinds, known, problems };
     let includes: Vec<_> = rule.include.iter().filter_map(|include| compiler.include(include)).collect();
     let claims: Vec<_> = rule.claims.iter().filter_map(|(key, written)| compiler.claim(key, written)).collect();
     rule.calls.iter().filter_map(|call| call.paginate.as_ref()?.truncated.as_ref()).for_each(|marker| {
@@ -107,6 +109,7 @@ pub fn compile(rule: &Rule, kinds: Vec<(String, Kind)>, known: &Known<'_>, probl
 
 struct Compiler<'a> {
     source: &'a Arc<Source>,
+    subject: &'a str,
     kinds: &'a [(String, Kind)],
     known: &'a Known<'a>,
     problems: &'a mut Problems,
@@ -161,6 +164,7 @@ impl Compiler<'_> {
             kind,
             required: options.is_some_and(|options| options.required),
             flatten: options.and_then(|options| options.flatten.as_ref()).map(|text| text.value.clone()),
+            drops_blank: key.name != self.subject && is_standard(&key.name) && !options.is_some_and(says_blank),
         })
     }
 
@@ -181,8 +185,7 @@ impl Compiler<'_> {
         for (label, constant) in constants.iter().filter_map(|(label, value)| Some((*label, value.as_ref()?))) {
             let sound = match kind {
                 _ if options.flatten.is_some() => Ok(Cow::Borrowed(constant)),
-                Some(kind) => kind.convert(Cow::Borrowed(constant)),
-                None => kinds::flat(Cow::Borrowed(constant)),
+                kind => fit(&key.name, kind, Cow::Borrowed(constant)),
             };
             if let Err(why) = sound {
                 let message = format!("this cannot be the claim `{}`: {why}", key.name);
@@ -250,6 +253,16 @@ impl Plan {
         &self.subject
     }
 
+    /// What coverage asks of the claims.
+    pub fn points(&self) -> impl Iterator<Item = Point> {
+        let includes = self.includes.iter().map(|include| Point {
+            kind: PointKind::Value,
+            place: include.place.clone(),
+            words: format!("`include` never copies a claim from `{}`", include.path.text()),
+        });
+        includes.chain(self.claims.iter().flat_map(|claim| claim.value.points(&claim.name)))
+    }
+
     /// What each `include` and each claim reads, in the order of the rule.
     pub fn readers(&self) -> impl Iterator<Item = (Reader<'_>, Mentions)> {
         let mentions = |read: &dyn Fn(&mut Mentions)| {
@@ -279,7 +292,7 @@ impl Plan {
     ) -> Result<Claims<'f>, Failure> {
         let mut claims: Claims<'f> = Vec::with_capacity(self.claims.len());
         for include in &self.includes {
-            include.copy(&self.kinds, facts, &mut claims, trace)?;
+            include.copy(&self.kinds, &self.subject, facts, &mut claims, trace)?;
         }
         for claim in &self.claims {
             claim.take(facts, memory, &mut claims, trace)?;
@@ -301,12 +314,14 @@ impl Plan {
         after.sort_by_cached_key(|(name, _)| place(name));
         let mut claims = Vec::with_capacity(after.len());
         for (name, value) in after {
-            let kind = self.claims.iter().find(|claim| claim.name == name).and_then(|claim| claim.kind);
-            let fit = match kind.or_else(|| kind_of(&name, &self.kinds)) {
-                Some(kind) => kind.convert(Cow::Owned(value)),
-                None => kinds::flat(Cow::Owned(value)),
+            let claim = self.claims.iter().find(|claim| claim.name == name);
+            let kind = claim.and_then(|claim| claim.kind).or_else(|| kind_of(&name, &self.kinds));
+            // Only the rule itself asks for an object.
+            let fits = match claim {
+                Some(_) => fit(&name, kind, Cow::Owned(value)),
+                None => fit("", kind, Cow::Owned(value)),
             };
-            match fit {
+            match fits {
                 Ok(value) => claims.push((Cow::Owned(name), value)),
                 Err(why) => return Err(Failure { claim: name, cause: Cause::Type(why) }),
             }
@@ -339,6 +354,31 @@ fn kind_of(name: &str, kinds: &[(String, Kind)]) -> Option<Kind> {
     given.or_else(|| Kind::of_standard_claim(name))
 }
 
+/// The claims of OpenID Connect that are no object. A profile has none with an empty text (Core, section 5.3.2): two
+/// users without an e-mail would have the same one.
+fn is_standard(name: &str) -> bool {
+    Kind::of_standard_claim(name).is_some()
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// True if the rule itself writes a blank text.
+fn says_blank(options: &Options) -> bool {
+    options.default.iter().map(|(value, _)| value).chain(constant(options).as_ref()).any(is_blank)
+}
+
+/// A value as a claim that the rule names may have it: `address` is an object by its standard (OpenID Connect Core,
+/// section 5.1.1), where the provider has one.
+fn fit<'v>(name: &str, kind: Option<Kind>, value: Found<'v>) -> Result<Found<'v>, &'static str> {
+    match kind {
+        Some(kind) => kind.convert(value),
+        None if name == "address" && value.is_object() => Kind::Object.convert(value),
+        None => kinds::flat(value),
+    }
+}
+
 /// Texts that providers, libraries and templates write where there is no id.
 fn is_nobody(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
@@ -363,7 +403,7 @@ impl Claim {
     ) -> Result<(), Failure> {
         let fail = |cause| Failure { claim: self.name.clone(), cause };
         let taken = self.value.take(facts, memory).map_err(|failure| fail(Cause::Value(failure)))?;
-        let Some(taken) = taken else {
+        let Some(taken) = taken.filter(|taken| !(self.drops_blank && is_blank(&taken.value))) else {
             told::absent(trace, &self.name, &self.value);
             return if self.required { Err(fail(Cause::Missing)) } else { Ok(()) };
         };
@@ -375,8 +415,7 @@ impl Claim {
     fn fit<'v>(&self, value: Found<'v>) -> Result<Found<'v>, &'static str> {
         match self.kind {
             _ if self.flatten.is_some() && value.is_object() => Ok(value),
-            Some(kind) => kind.convert(value),
-            None => kinds::flat(value),
+            kind => fit(&self.name, kind, value),
         }
     }
 
@@ -395,6 +434,7 @@ impl Include {
     fn copy<'f>(
         &'f self,
         kinds: &[(String, Kind)],
+        subject: &str,
         facts: &'f Facts<'_>,
         claims: &mut Claims<'f>,
         trace: Option<&Trace>,
@@ -404,7 +444,7 @@ impl Include {
         let Some(Value::Object(members)) = object.as_deref() else { return Ok(()) };
         for (name, value) in members {
             let wanted = self.only.as_ref().is_none_or(|only| only.contains(name)) && !self.except.contains(name);
-            if !wanted || value.is_null() {
+            if !wanted || value.is_null() || (is_standard(name) && name != subject && is_blank(value)) {
                 continue;
             }
             let told = Told::included(trace, &self.path, &self.place, (name, value));

@@ -7,7 +7,7 @@
 //! - One blank line stands before a table and the comment above it, and at most one elsewhere.
 //! - A list that is written over several lines has one entry a line, and a comma after each. One of several
 //!   tables is written so if its line would be longer than [`WIDTH`]; every other stays on its line.
-//! - Comments at the ends of lines that follow one another begin in one column.
+//! - Comments at the ends of lines stay where they are, and those that stand below one another stay so.
 
 mod tree;
 
@@ -64,9 +64,9 @@ impl Line<'_> {
         width(&self.code)
     }
 
-    /// It has a comment that stands in a column with those of its neighbours; one after a long text does not.
-    fn is_commented(&self) -> bool {
-        self.comment.is_some() && !self.code.contains('\n')
+    /// Where its comment was found; what follows a long text stands in no column.
+    fn column(&self) -> Option<usize> {
+        self.comment.filter(|_| !self.code.contains('\n')).map(|comment| comment.column)
     }
 }
 
@@ -159,10 +159,10 @@ fn flat_list(list: &List<'_>) -> Option<String> {
     Some(format!("{open}{space}{entries}{space}{close}"))
 }
 
-/// Gives the comments of lines that follow one another one column. It is the one where the last of them was
-/// found, or further right where the code has grown to there.
+/// Puts each comment where it was found, or further right where the code has grown to there. Those of lines that
+/// follow one another and had one column keep having one.
 fn align_comments(lines: &mut [Line<'_>]) {
-    for run in lines.chunk_by_mut(|a, b| a.is_commented() == b.is_commented()) {
+    for run in lines.chunk_by_mut(|a, b| a.column().is_some() && a.column() == b.column()) {
         let wanted = run.iter().filter_map(|line| {
             let Comment { column, gap, .. } = line.comment?;
             let width = line.width();
@@ -170,7 +170,7 @@ fn align_comments(lines: &mut [Line<'_>]) {
         });
         let column = wanted.max().unwrap_or_default();
         for line in run {
-            let (width, aligned) = (line.width(), line.is_commented());
+            let (width, aligned) = (line.width(), line.column().is_some());
             if let Some(comment) = &mut line.comment {
                 comment.gap = if aligned { column - width } else { comment.gap.max(1) };
             }
@@ -221,17 +221,21 @@ mod tests {
             ("a long text", "a = '''\n  x  \n  '''   # c\nbc = 1\n", "a  = '''\n  x  \n  '''   # c\nbc = 1\n".into()),
             ("a comment without a blank", "a = 1#c  \n", "a = 1 #c\n".into()),
             ("a comment far away", "a = 1     # c\n", "a = 1     # c\n".into()),
-            ("comments below one another", "a = 1  # c\nbcd = 2 # d\n", "a   = 1  # c\nbcd = 2  # d\n".into()),
-            ("comments that had a column", "[a]    # c\nb = 'd' # e\n", "[a]     # c\nb = 'd' # e\n".into()),
+            ("comments below one another", "a = 1  # c\nbcd = 2 # d\n", "a   = 1  # c\nbcd = 2 # d\n".into()),
+            (
+                "a comment in no column",
+                "a = 1   # c\nbcdef = 2 # d\nb = 3     # e\n",
+                "a     = 1   # c\nbcdef = 2 # d\nb     = 3 # e\n".into(),
+            ),
             (
                 "comments in a column too near",
                 "a = 1 # c\nbcdefg = 'h'  # d\n",
-                "a      = 1    # c\nbcdefg = 'h'  # d\n".into(),
+                "a      = 1 # c\nbcdefg = 'h'  # d\n".into(),
             ),
             (
                 "letters of several bytes",
                 "'ключ' = 'x'  # é\na = 'ы' # d\n",
-                "'ключ' = 'x'  # é\na      = 'ы'  # d\n".into(),
+                "'ключ' = 'x'  # é\na      = 'ы' # d\n".into(),
             ),
             ("a mark and CR LF", "\u{feff}a=1\r\n\r\n\r\nb=2", "\u{feff}a = 1\r\n\r\nb = 2\r\n".into()),
         ] {

@@ -13,7 +13,7 @@ const NOW: Duration = Duration::from_secs(1000);
 fn expectation() -> Expectation {
     Expectation {
         algorithms: Algorithm::asymmetric(),
-        issuer: None,
+        issuer: Vec::new(),
         audience: Vec::new(),
         kind: None,
         expires: false,

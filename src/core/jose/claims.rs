@@ -15,8 +15,8 @@ use super::{Algorithm, Failure};
 pub struct Expectation {
     /// The algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
-    /// The issuer (`iss`).
-    pub issuer: Option<String>,
+    /// One of these must be the issuer (`iss`), letter for letter; any will do if there are none.
+    pub issuer: Vec<String>,
     /// One of these must be in `aud`; any will do if there are none.
     pub audience: Vec<String>,
     /// The kind of token (`typ`).
@@ -57,10 +57,11 @@ impl Expectation {
     /// # Errors
     /// The first that is not as expected.
     pub fn check(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), Failure> {
-        if let Some(issuer) = &self.issuer
-            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
-        {
-            return Err(Failure::Issuer);
+        if !self.issuer.is_empty() {
+            let issuer = claims.get("iss").and_then(Value::as_str);
+            if !self.issuer.iter().any(|ours| issuer == Some(ours)) {
+                return Err(Failure::Issuer);
+            }
         }
         if !self.audience.is_empty() {
             let audience = claims.get("aud").filter(|audience| is_audience(audience));

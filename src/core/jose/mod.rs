@@ -121,21 +121,32 @@ fn decode(part: &str) -> Result<Vec<u8>, Failure> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Failure::Malformed)
 }
 
-/// Verifies a signed JWT in compact form, and gives its claims. `now` is the time since 1970.
+/// A signed JWT in compact form that looks like one which could be verified: that takes no key to find out.
+pub struct Signed<'t> {
+    /// What is signed.
+    text: &'t str,
+    algorithm: Algorithm,
+    key: Option<String>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl std::fmt::Debug for Signed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signed")
+    }
+}
+
+/// Takes a token apart, and looks at its header.
 ///
 /// # Errors
-/// The first thing that is not as expected; the signature is looked at before any claim.
-pub fn verify(
-    token: &str,
-    keys: &KeySet,
-    expectation: &Expectation,
-    now: std::time::Duration,
-) -> Result<Map<String, Value>, Failure> {
+/// When it is no JWT, or its algorithm or type is not as expected.
+pub fn take_apart<'t>(token: &'t str, expectation: &Expectation) -> Result<Signed<'t>, Failure> {
     if token.len() > MAX_TOKEN {
         return Err(Failure::TooLong);
     }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Failure::Malformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(Failure::Malformed)?;
+    let (text, signature) = token.rsplit_once('.').ok_or(Failure::Malformed)?;
+    let (header, payload) = text.split_once('.').ok_or(Failure::Malformed)?;
     let header = Header::read(header)?;
     let (payload, signature) = (decode(payload)?, decode(signature)?);
     let algorithm = Algorithm::parse(&header.alg).ok_or(Failure::Algorithm)?;
@@ -143,10 +154,39 @@ pub fn verify(
         return Err(Failure::Algorithm);
     }
     expectation.check_type(header.typ.as_deref())?;
-    keys.verify(algorithm, header.kid.as_deref(), signed.as_bytes(), &signature)?;
-    let claims = claims::read(&payload)?;
-    expectation.check(&claims, now)?;
-    Ok(claims)
+    Ok(Signed { text, algorithm, key: header.kid, payload, signature })
+}
+
+impl Signed<'_> {
+    /// Verifies it, and gives its claims. `now` is the time since 1970.
+    ///
+    /// # Errors
+    /// The first thing that is not as expected; the signature is looked at before any claim.
+    pub fn verify(
+        &self,
+        keys: &KeySet,
+        expectation: &Expectation,
+        now: std::time::Duration,
+    ) -> Result<Map<String, Value>, Failure> {
+        keys.verify(self.algorithm, self.key.as_deref(), self.text.as_bytes(), &self.signature)?;
+        let claims = claims::read(&self.payload)?;
+        expectation.check(&claims, now)?;
+        Ok(claims)
+    }
+}
+
+/// Verifies a signed JWT in compact form, and gives its claims.
+///
+/// # Errors
+/// As [`take_apart`] and [`Signed::verify`].
+#[cfg(test)]
+pub fn verify(
+    token: &str,
+    keys: &KeySet,
+    expectation: &Expectation,
+    now: std::time::Duration,
+) -> Result<Map<String, Value>, Failure> {
+    take_apart(token, expectation)?.verify(keys, expectation, now)
 }
 
 /// True for a text of five parts: an encrypted token in compact form.

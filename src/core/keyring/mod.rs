@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// A token with an unknown key has the set fetched again (keys rotate), but no more often than this: anybody can
 /// make up a key id.
 const REFETCH: Duration = Duration::from_secs(30);
-/// The limit of one fetch.
+/// The limit of one fetch, and how long one counts that was given up before it had an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the keys are.
@@ -64,6 +64,14 @@ impl Keyring {
         Keyring::Remote(Remote { url, current, attempt, turn })
     }
 
+    /// Where the keys are fetched from, if they are.
+    fn address(&self) -> Option<&Url> {
+        match self {
+            Keyring::Remote(remote) => Some(&remote.url),
+            Keyring::Own(_) => None,
+        }
+    }
+
     /// Verifies a token, and gives its claims.
     ///
     /// # Errors
@@ -74,17 +82,20 @@ impl Keyring {
         expectation: &Expectation,
         host: &H,
     ) -> Result<Map<String, Value>, Failure> {
+        // What cannot be a token has nothing fetched.
+        let token = jose::take_apart(token, expectation).map_err(Failure::Token)?;
+        let verify = |keys: &KeySet| token.verify(keys, expectation, H::now());
         let remote = match self {
-            Keyring::Own(keys) => return jose::verify(token, keys, expectation, H::now()).map_err(Failure::Token),
+            Keyring::Own(keys) => return verify(keys).map_err(Failure::Token),
             Keyring::Remote(remote) => remote,
         };
         let entry = host.shared(&remote.current, fetch(&remote.url, host)).await?;
         let Stored::KeySet { keys, fetched } = &entry.value else { return Err(Failure::Keys("it is gone".into())) };
-        match jose::verify(token, keys, expectation, H::now()) {
+        match verify(keys) {
             Err(jose::Failure::UnknownKey) if H::now().saturating_sub(*fetched) >= REFETCH => {
                 let newer = remote.newer(&entry, host).await;
                 let keys = newer.as_deref().unwrap_or(keys);
-                jose::verify(token, keys, expectation, H::now()).map_err(Failure::Token)
+                verify(keys).map_err(Failure::Token)
             }
             result => result.map_err(Failure::Token),
         }
@@ -121,12 +132,13 @@ impl Remote {
     }
 
     /// True once in a while. The turn is taken before anything is sent, so that it counts also for those who go
-    /// away before there is an answer.
+    /// away before there is an answer; but for a moment only: they must not keep the new keys from everybody else.
     async fn take_turn<H: Host>(&self, host: &H) -> bool {
         let mut mine = false;
         let take = async {
             mine = true;
-            Ok::<_, ()>(Entry { value: Stored::Done, lifetime: REFETCH })
+            // As long as the fetch may take. Once it is over, what it gave stands in the way of the next one.
+            Ok::<_, ()>(Entry { value: Stored::Done, lifetime: TIMEOUT })
         };
         host.shared(&self.turn, take).await.is_ok() && mine
     }
@@ -269,10 +281,33 @@ mod tests {
         format!("{signed}.{}", BASE64.encode(signature.to_bytes()))
     }
 
+    #[tokio::test]
+    async fn what_cannot_be_a_token_has_no_keys_fetched() {
+        let issuer = Issuer { keys: RefCell::new(vec![1]), ..Issuer::default() };
+        let keyring = Keyring::remote(Url::parse("https://issuer.example/jwks").expect("a URL"));
+        let (wanted, sound) = (expectation(), token(1));
+        let parts: Vec<_> = sound.split('.').collect();
+        let none = format!("{}.{}.", BASE64.encode(r#"{"alg":"none"}"#), parts[1]);
+        let shared = format!("{}.{}.{}", BASE64.encode(r#"{"alg":"HS256"}"#), parts[1], parts[2]);
+        for (token, expected) in [
+            ("", jose::Failure::Malformed),
+            ("opaque", jose::Failure::Malformed),
+            ("a.b.c", jose::Failure::Malformed),
+            (&format!("{sound}.x.y"), jose::Failure::Malformed),
+            (&format!("{}.!.{}", parts[0], parts[2]), jose::Failure::Malformed),
+            (&none, jose::Failure::Algorithm),
+            (&shared, jose::Failure::Algorithm),
+            (&"x".repeat(100_000), jose::Failure::TooLong),
+        ] {
+            assert_eq!(keyring.verify(token, &wanted, &issuer).await, Err(Failure::Token(expected)), "{token:.30}");
+        }
+        assert_eq!(issuer.fetched.get(), 0);
+    }
+
     fn expectation() -> Expectation {
         Expectation {
             algorithms: Algorithm::asymmetric(),
-            issuer: Some("i".into()),
+            issuer: vec!["i".into()],
             audience: vec!["a".into()],
             kind: None,
             expires: true,
@@ -364,8 +399,11 @@ mod tests {
         assert_eq!(issuer.fetched.get(), 2);
         issuer.hangs.set(false);
         *issuer.keys.borrow_mut() = vec![1, 99];
-        NOW.set(1060);
-        assert_eq!(verify(&unknown).await, Ok(()), "the next attempt has its turn");
+        NOW.set(1034);
+        assert!(verify(&unknown).await.is_err(), "the fetch that was given up may still be on its way");
+        assert_eq!(issuer.fetched.get(), 2);
+        NOW.set(1035);
+        assert_eq!(verify(&unknown).await, Ok(()), "it does not take the keys from the others for long");
         assert_eq!(issuer.fetched.get(), 3);
     }
 

@@ -11,15 +11,12 @@ use crate::core::{
     jose::{self, Algorithm, Expectation, KeySet, PrivateKey},
     problem::{Code, Problem, Problems, Source, did_you_mean},
     rule::{self, Jwt, Text},
-    value::{Known, Offer, Position, Spot, Template},
+    value::{Fixed, Known, Position, Spot, Template, endpoint},
 };
 
 /// How far clocks may differ when a rule does not say, and the most that it may say.
 const LEEWAY: Duration = Duration::from_secs(60);
 const MOST_LEEWAY: Duration = Duration::from_secs(600);
-
-/// What secrets are for commands that only check rules.
-const PLACEHOLDER: &str = "placeholder";
 
 /// Verifies JWTs, decrypted first where they are encrypted for us.
 #[derive(Debug)]
@@ -47,6 +44,11 @@ impl Verifier {
         // A warning is none of this compiler's.
         let sound = compiler.problems.len() == before;
         sound.then_some(Verifier { keyring, expectation: expectation?, decrypt })
+    }
+
+    /// Where the keys are fetched from, if they are.
+    pub fn key_set(&self) -> Option<&Url> {
+        self.keyring.as_ref().and_then(Keyring::address)
     }
 
     /// How long it may take at most: the keys are fetched when they are not there.
@@ -92,33 +94,24 @@ impl Compiler<'_> {
     }
 
     /// A text that is known when the rule is loaded.
-    fn fixed(&mut self, text: &Text, position: Position) -> Option<String> {
+    fn fixed(&mut self, text: &Text) -> Option<Fixed> {
         let spot = Spot::text(self.source, text);
-        let template = Template::compile(&spot, &text.value, position, Offer::Call, self.known, self.problems)?;
-        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
-        if fixed.is_none() {
-            let help = "use `${secrets.…}`, `${vars.…}` or plain text";
-            self.bad(text, "this cannot depend on a request", "known only when a request is there", help);
-        }
-        fixed
+        Template::compile_fixed(&spot, &text.value, Position::Raw, "this", self.known, self.problems)
     }
 
     fn keyring(&mut self, jwt: &Jwt) -> Option<Keyring> {
         match (&jwt.jwks, &jwt.secret) {
             (Some(jwks), None) => {
-                let url = self.fixed(jwks, Position::Url)?;
-                match Url::parse(&url) {
-                    Ok(url) if matches!(url.scheme(), "https" | "http") => Some(Keyring::remote(url)),
-                    _ => {
-                        self.bad(jwks, "not the address of a key set", "no URL", "write `https://issuer/jwks`");
-                        None
-                    }
-                }
+                let (spot, help) = (Spot::text(self.source, jwks), "write `https://issuer/jwks`");
+                let url = endpoint(&spot, &jwks.value, "this", help, self.known, self.problems)?;
+                Some(Keyring::remote(url))
             }
             (None, Some(secret)) => {
-                let value = self.fixed(secret, Position::Raw)?;
-                self.long_enough(jwt, secret, &value);
-                Some(Keyring::Own(Arc::new(KeySet::symmetric(value.as_bytes()))))
+                let fixed = self.fixed(secret)?;
+                if !fixed.stands_in {
+                    self.long_enough(jwt, secret, &fixed.value);
+                }
+                Some(Keyring::Own(Arc::new(KeySet::symmetric(fixed.value.as_bytes()))))
             }
             (None, None) if jwt.decrypt.is_some() => None,
             (Some(_), Some(secret)) => {
@@ -137,8 +130,7 @@ impl Compiler<'_> {
     fn long_enough(&mut self, jwt: &Jwt, secret: &Text, value: &str) {
         let named = jwt.algorithms.iter().filter_map(|text| Algorithm::parse(&text.value));
         let least = named.map(Algorithm::least_secret).max().unwrap_or_default();
-        // For commands that only check rules, secrets are placeholders.
-        if value.len() < least && value != PLACEHOLDER {
+        if value.len() < least {
             let label = format!("it has fewer than {least} bytes");
             let help = "agree with the issuer on a longer one: this one can be guessed by whoever sees a token";
             self.bad(secret, "the secret is too short for its algorithms", &label, help);
@@ -147,11 +139,11 @@ impl Compiler<'_> {
 
     fn decrypt(&mut self, jwt: &Jwt) -> Option<PrivateKey> {
         let text = jwt.decrypt.as_ref()?;
-        let value = self.fixed(text, Position::Raw)?;
-        if value == PLACEHOLDER {
+        let fixed = self.fixed(text)?;
+        if fixed.stands_in {
             return None;
         }
-        match PrivateKey::parse(&value) {
+        match PrivateKey::parse(&fixed.value) {
             Ok(key) => Some(key),
             Err(why) => {
                 self.bad(text, "this is no key to decrypt with", why, "correct the value where the secret comes from");
@@ -161,23 +153,18 @@ impl Compiler<'_> {
     }
 
     fn expectation(&mut self, jwt: &Jwt, is_token: bool) -> Option<Expectation> {
-        let issuer = match &jwt.issuer {
-            Some(issuer) => self.fixed(issuer, Position::Raw),
-            // Without a signature it would be nobody's word, and such an answer is plain claims (OpenID Connect Core,
-            // section 5.3.2).
-            None if jwt.jwks.is_none() && jwt.secret.is_none() && jwt.decrypt.is_some() => None,
-            None => {
-                let help = "write `issuer = \"https://…\"`, letter for letter as in the claim `iss`";
-                self.incomplete(jwt, "it is not said who the issuer must be", help);
-                None
-            }
-        };
-        let audience: Vec<_> = jwt.audience.iter().filter_map(|text| self.fixed(text, Position::Raw)).collect();
-        let claims: Vec<_> = jwt
-            .expect
-            .iter()
-            .filter_map(|(key, text)| Some((key.name.clone(), self.fixed(text, Position::Raw)?)))
-            .collect();
+        let issuer: Vec<_> = jwt.issuer.iter().filter_map(|text| Some(self.fixed(text)?.value)).collect();
+        // Without a signature it would be nobody's word, and such an answer is plain claims (OpenID Connect Core,
+        // section 5.3.2).
+        let is_signed = jwt.jwks.is_some() || jwt.secret.is_some() || jwt.decrypt.is_none();
+        if jwt.issuer.is_empty() && is_signed {
+            let help = "write `issuer = \"https://…\"`, letter for letter as in the claim `iss`; one that has two names \
+                of old: `issuer = [\"…\", \"…\"]`";
+            self.incomplete(jwt, "it is not said who the issuer must be", help);
+        }
+        let audience: Vec<_> = jwt.audience.iter().filter_map(|text| Some(self.fixed(text)?.value)).collect();
+        let claims: Vec<_> =
+            jwt.expect.iter().filter_map(|(key, text)| Some((key.name.clone(), self.fixed(text)?.value))).collect();
         if jwt.audience.is_empty() && jwt.expect.is_empty() && (is_token || jwt.jwks.is_some()) {
             let help = "write `audience = \"…\"`, or `expect = { client_id = \"…\" }` (`azp`, …) where the issuer says it \
                 so: a token that another application got must not pass";

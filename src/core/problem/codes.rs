@@ -88,6 +88,8 @@ pub enum Code {
     UntriedScript,
     /// An acceptance that accepts nothing.
     UnusedAccept,
+    /// A call that signs with the caller's token, and does not send it.
+    TokenNotSent,
 }
 
 /// What a check looks at, in the order in which it does.
@@ -123,7 +125,7 @@ impl Level {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 40] = [
+    pub const ALL: [Code; 41] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -164,6 +166,7 @@ impl Code {
         Code::NoTimeout,
         Code::UntriedScript,
         Code::UnusedAccept,
+        Code::TokenNotSent,
     ];
 
     /// The code as it is printed.
@@ -209,6 +212,7 @@ impl Code {
             Code::NoTimeout => "CS9008",
             Code::UntriedScript => "CS9009",
             Code::UnusedAccept => "CS9010",
+            Code::TokenNotSent => "CS9011",
         }
     }
 

@@ -84,5 +84,6 @@ fn text(code: Code) -> &'static str {
         Code::NoTimeout => include_str!("pages/CS9008.md"),
         Code::UntriedScript => include_str!("pages/CS9009.md"),
         Code::UnusedAccept => include_str!("pages/CS9010.md"),
+        Code::TokenNotSent => include_str!("pages/CS9011.md"),
     }
 }

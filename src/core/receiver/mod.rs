@@ -171,6 +171,26 @@ impl Contract {
         judgements
     }
 
+    /// The claims that it says something of.
+    pub fn claims(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().map(|term| term.name.as_str())
+    }
+
+    /// What it says of a claim, in words.
+    pub fn says(&self, name: &str) -> String {
+        let Some(term) = self.term(name) else {
+            return match &self.others {
+                Others::Unread(why) => format!("not read: {why}"),
+                _ => self.reads(name),
+            };
+        };
+        let mut words = self.reads(name);
+        for (what, why) in [("it must be there", &term.required), ("it had better be there", &term.wanted)] {
+            words.extend(why.iter().map(|why| format!("; {what}, or {why}")));
+        }
+        format!("{words}; of another type: {}", term.otherwise)
+    }
+
     fn term(&self, name: &str) -> Option<&Term> {
         self.terms.iter().find(|term| term.name == name)
     }

@@ -150,6 +150,17 @@ pub enum JsonBody {
     Object(Vec<(Key, JsonBody)>),
 }
 
+impl JsonBody {
+    fn texts<'b>(&'b self, texts: &mut Vec<&'b Text>) {
+        match self {
+            JsonBody::Text(text) => texts.push(text),
+            JsonBody::Constant(_) => {}
+            JsonBody::Array(items) => items.iter().for_each(|item| item.texts(texts)),
+            JsonBody::Object(members) => members.iter().for_each(|(_, member)| member.texts(texts)),
+        }
+    }
+}
+
 /// Where the caller's token is put.
 #[derive(Debug)]
 pub enum TokenPlace {
@@ -546,6 +557,28 @@ impl Call {
         match self.auth.as_ref()?.scheme.as_ref()? {
             Scheme::ClientCredentials(credentials) => Some(&credentials.token_url),
             Scheme::Bearer(_) | Scheme::Basic { .. } => None,
+        }
+    }
+
+    /// All texts that its request is made of.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts = vec![&self.url];
+        texts.extend(self.query.iter().chain(&self.headers).map(|(_, text)| text));
+        match &self.body {
+            Some(Body::Json(json)) => json.texts(&mut texts),
+            Some(Body::Form(fields)) => texts.extend(fields.iter().map(|(_, text)| text)),
+            Some(Body::Raw(text)) => texts.push(text),
+            Some(Body::Graphql { variables, .. }) => variables.iter().for_each(|json| json.texts(&mut texts)),
+            None => {}
+        }
+        texts
+    }
+
+    /// How a JWT that it answers is verified.
+    pub fn jwt(&self) -> Option<&super::Jwt> {
+        match &self.decode.as_ref()?.format {
+            super::Format::Jwt(jwt) => Some(jwt),
+            _ => None,
         }
     }
 

@@ -34,6 +34,22 @@ pub struct Case {
     pub expected: Expected,
 }
 
+impl Case {
+    /// A case that says nothing, of a rule that is only looked at.
+    pub fn blank(source: &Arc<Source>) -> Case {
+        Case {
+            name: Text { value: source.name.clone(), span: 0..0 },
+            token: String::new(),
+            vars: Map::new(),
+            secrets: Vec::new(),
+            now: None,
+            request: Inbound::default(),
+            answers: Vec::new(),
+            expected: Expected::Claims(Map::new()),
+        }
+    }
+}
+
 /// The caller's request, as far as a case sets it.
 #[derive(Debug, Default)]
 pub struct Inbound {
@@ -54,7 +70,7 @@ pub enum Expected {
     Error {
         /// The status code.
         status: u16,
-        /// The error code; an empty answer without one.
+        /// The error code; any, or none, without one.
         error: Option<Text>,
     },
 }

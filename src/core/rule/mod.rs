@@ -27,7 +27,7 @@ pub use cache::{Cache, Lifetimes};
 pub use calls::{Body, Call, Each, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
-pub use names::{RESERVED, is_claim_name, is_rule_name, is_variable_name};
+pub use names::{RESERVED, is_call_name, is_claim_name, is_rule_name, is_variable_name};
 pub use text::{Key, Text};
 pub use token::{Introspect, Jwt, Token};
 pub use values::{Options, Selection, Written};
@@ -161,7 +161,8 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
     for key in ["description", "docs"] {
         reader.text(fields, key);
     }
-    login(reader, fields);
+    let vars = vars(reader, fields);
+    login(reader, fields, &vars);
     let subject = reader.text(fields, "subject");
     let identified = is_identified(fields, subject.as_ref());
     let (calls, unread_calls) = calls::read(reader, fields);
@@ -170,7 +171,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         receiver: reader.text(fields, "receiver"),
         subject,
         cache: cache::read(reader, fields),
-        vars: vars(reader, fields),
+        vars,
         secrets: secrets(reader, fields),
         token: token::read(reader, fields),
         request_headers: listed(reader, "headers"),
@@ -187,14 +188,28 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
 }
 
 /// `[login]`: what the auth server must be told besides our address. It is for people; it only has to be sound.
-fn login(reader: &mut Reader<'_>, fields: &Fields<'_>) {
+fn login(reader: &mut Reader<'_>, fields: &Fields<'_>, vars: &[(Key, Value)]) {
     let Some(login) = reader.table(fields, "login", "[login]") else { return };
     reader.known(&login, &words::LOGIN);
     for key in ["authorization_url", "token_url"] {
         let Some(text) = reader.text(&login, key) else { continue };
-        if !text.value.starts_with("https://") {
+        // A whole address may come from a var, as that of a call may.
+        let start = match text.value.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
+            Some((inner, _)) => {
+                let name = inner.trim().strip_prefix("vars.");
+                let var = name.and_then(|name| vars.iter().find(|(key, _)| key.name == name));
+                var.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+            }
+            None => &text.value,
+        };
+        if !start.starts_with("https://") && start != STAND_IN {
             let message = format!("`login.{key}` is no address of a provider");
-            reader.bad_value(text.span, message, "not an `https` URL", "write `https://host/path`, with `${vars.…}`");
+            reader.bad_value(
+                text.span,
+                message,
+                "not an `https` URL",
+                "write `https://host/path`, with `${vars.…}` where it differs",
+            );
         }
     }
     reader.texts(&login, "scopes");

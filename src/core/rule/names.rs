@@ -21,6 +21,11 @@ pub fn is_variable_name(name: &str) -> bool {
         && !RHAI_KEYWORDS.contains(&name)
 }
 
+/// True for a name of a call.
+pub fn is_call_name(name: &str) -> bool {
+    is_variable_name(name) && !RESERVED.contains(&name)
+}
+
 /// True for a claim name. OpenID Connect leaves them open (collision-resistant
 /// names are URLs), so only what no receiver could read is refused.
 pub fn is_claim_name(name: &str) -> bool {
@@ -28,7 +33,7 @@ pub fn is_claim_name(name: &str) -> bool {
 }
 
 /// Words that Rhai reads as something else than a variable.
-const RHAI_KEYWORDS: [&str; 42] = [
+pub const RHAI_KEYWORDS: [&str; 42] = [
     "as",
     "async",
     "await",

@@ -10,7 +10,7 @@ use toml::{
 
 use super::{
     masked_place,
-    names::{RESERVED, is_variable_name},
+    names::{RESERVED, RHAI_KEYWORDS, is_call_name, is_variable_name},
     words,
 };
 use crate::core::problem::{Code, Place, Problem, Problems, Source, Span, did_you_mean, nearest};
@@ -165,13 +165,16 @@ impl<'a> Reader<'a> {
 
     /// Checks the name of a call, var or secret.
     pub(super) fn variable_name(&mut self, key: &Key, what: &str) {
-        if !is_variable_name(&key.name) {
-            self.bad_name(
-                key,
-                &format!("{what} has a name of letters, digits and `_`, starts with a letter, and is no word of Rhai"),
-            );
-        } else if what == "a call" && RESERVED.contains(&key.name.as_str()) {
-            self.bad_name(key, &format!("these names stand for something else: {}", RESERVED.join(", ")));
+        let name = &key.name;
+        if RHAI_KEYWORDS.contains(&name.as_str()) {
+            let help =
+                format!("in an expression `{name}` is a word of Rhai, not {what}: name it otherwise, `{name}_1`");
+            self.bad_name(key, &help);
+        } else if !is_variable_name(name) {
+            self.bad_name(key, &format!("{what} has a name of letters, digits and `_`, and starts with a letter"));
+        } else if what == "a call" && !is_call_name(name) {
+            let help = format!("name the call otherwise, `{name}_1`: {} stand for something else", RESERVED.join(", "));
+            self.bad_name(key, &help);
         }
     }
 

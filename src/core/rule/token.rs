@@ -30,8 +30,8 @@ pub struct Jwt {
     pub secret: Option<Text>,
     /// Our own key, for a token that is encrypted.
     pub decrypt: Option<Text>,
-    /// `iss`.
-    pub issuer: Option<Text>,
+    /// One of these must be `iss`.
+    pub issuer: Vec<Text>,
     /// One of these must be in `aud`.
     pub audience: Vec<Text>,
     /// The signature algorithms that are accepted.
@@ -90,7 +90,7 @@ pub(super) fn jwt(reader: &mut Reader<'_>, fields: &Fields<'_>, what: &str, answ
         jwks: reader.text(&table, "jwks"),
         secret: reader.text(&table, "secret"),
         decrypt: if answer { reader.text(&table, "decrypt") } else { None },
-        issuer: reader.text(&table, "issuer"),
+        issuer: one_or_more(reader, &table, "issuer"),
         audience: one_or_more(reader, &table, "audience"),
         algorithms: one_or_more(reader, &table, "algorithms"),
         kind: reader.text(&table, "typ"),

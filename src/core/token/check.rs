@@ -18,7 +18,7 @@ use crate::core::{
     message::{FetchError, Outgoing, Spare},
     problem::{Code, Problems, Source},
     rule::{self, Introspect, Rule, Text},
-    value::{Known, Offer, Position, Spot, Template},
+    value::{Known, Position, Spot, Template, endpoint},
 };
 
 /// The compiled check.
@@ -97,18 +97,13 @@ fn introspection(
     known: &Known<'_>,
     problems: &mut Problems,
 ) -> Option<Introspection> {
+    let spot = Spot::text(source, &written.url);
+    let url = endpoint(&spot, &written.url.value, "this", "write `https://issuer/introspect`", known, problems);
     let mut fixed = |text: &Text, position: Position| {
         let spot = Spot::text(source, text);
-        let template = Template::compile(&spot, &text.value, position, Offer::Call, known, problems)?;
-        let fixed = template.fixed().map(std::borrow::Cow::into_owned);
-        if fixed.is_none() {
-            let problem = spot.problem(Code::BadValue, 0..text.value.len(), "this cannot depend on a request");
-            let help = "use `${secrets.…}`, `${vars.…}` or plain text";
-            problems.add(problem.label("known only when a request is there").help(help));
-        }
-        fixed
+        let fixed = Template::compile_fixed(&spot, &text.value, position, "this", known, problems)?;
+        Some(fixed.value)
     };
-    let address = fixed(&written.url, Position::Url);
     let authorization = match (&written.bearer, &written.basic) {
         (Some(bearer), _) => fixed(bearer, Position::Header).and_then(|bearer| credentials("Bearer", &bearer)),
         (None, Some((user, password))) => {
@@ -122,13 +117,7 @@ fn introspection(
     for (key, text) in &written.expect {
         claims.push((key.name.clone(), fixed(text, Position::Raw)?));
     }
-    let url = address.and_then(|address| Url::parse(&address).ok()).filter(Url::has_host);
-    let Some(url) = url else {
-        let spot = Spot::text(source, &written.url);
-        let problem = spot.problem(Code::BadUrl, 0..written.url.value.len(), "not the address of an endpoint");
-        problems.add(problem.label("no URL").help("write `https://issuer/introspect`"));
-        return None;
-    };
+    let url = url?;
     if written.expect.is_empty() {
         let place = rule::place(source, &written.span);
         let problem =
@@ -147,7 +136,7 @@ fn introspection(
     let request = Outgoing { method: Method::POST, url, headers, body: Bytes::new(), timeout: None, identity: None };
     let expectation = Expectation {
         algorithms: Vec::new(),
-        issuer: None,
+        issuer: Vec::new(),
         audience: Vec::new(),
         kind: None,
         expires: false,
@@ -158,6 +147,14 @@ fn introspection(
 }
 
 impl Check {
+    /// Who is asked about a token, if anybody is: where the keys are, or the introspection endpoint.
+    pub fn endpoint(&self) -> Option<&Url> {
+        match self {
+            Check::Jwt(verifier) => verifier.key_set(),
+            Check::Introspect(introspection) => Some(&introspection.request.url),
+        }
+    }
+
     /// What is done, in words, and how long it may take; `None` where the deadline alone ends it.
     pub fn outline(&self) -> (&'static str, Option<Duration>) {
         match self {

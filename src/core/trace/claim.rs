@@ -119,7 +119,8 @@ impl Provenance {
             Way::Script { changed: false } => "added by the script".into(),
             Way::Contract => "put in the form that the receiver reads".into(),
             Way::Truncated => "a list that was cut short".into(),
-            Way::Absent => "absent".into(),
+            Way::Absent if text.is_empty() => "absent".into(),
+            Way::Absent => format!("absent: {text} gives nothing"),
             Way::Removed => "removed by the script".into(),
         };
         if let Some((taken, all)) = self.choice.filter(|(_, all)| *all > 1) {

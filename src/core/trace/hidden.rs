@@ -100,7 +100,7 @@ impl Hidden {
 }
 
 /// A value as it may stand in texts: as it is, in addresses and forms, in JSON, and inside of base64.
-fn forms(value: &str) -> Vec<String> {
+pub fn forms(value: &str) -> Vec<String> {
     let json = Value::from(value).to_string();
     let mut forms = vec![
         value.to_owned(),

@@ -5,7 +5,7 @@ use crate::core::{
     facts::Facts,
     problem::{Place, Problems, Source},
     rule::Text,
-    trace::{self, Asking, Step, Trace},
+    trace::{self, Asking, Point, PointKind, Step, Trace},
 };
 
 /// A compiled condition.
@@ -44,9 +44,24 @@ impl Condition {
         self.expression.text()
     }
 
-    /// What it decides, the call that it stands in, and where.
-    pub fn asks(&self) -> (Asking, Option<&str>, &Place) {
-        (self.asking, self.call.as_deref(), &self.place)
+    /// What coverage asks of it: of `when` and `until` that both happens, of the others that they end the request.
+    pub fn points(&self) -> Vec<Point> {
+        let text = self.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        let call = self.call.as_deref().map(|call| format!("[call.{call}] ")).unwrap_or_default();
+        let key = self.asking.key();
+        let point = |holds: bool, words: String| Point {
+            kind: PointKind::Condition(self.asking, holds),
+            place: self.place.clone(),
+            words,
+        };
+        match self.asking {
+            Asking::When | Asking::Until => vec![
+                point(true, format!("{call}`{key}` never holds: `{text}`")),
+                point(false, format!("{call}`{key}` never fails to hold: `{text}`")),
+            ],
+            Asking::FailWhen => vec![point(true, format!("{call}`{key}` never finds this error: `{text}`"))],
+            Asking::Require => vec![point(false, format!("`{key}` never refuses: `{text}`"))],
+        }
     }
 
     /// Whether it holds; absent is false.

@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     cmp::Ordering,
+    ops::{Range, RangeInclusive},
     sync::OnceLock,
     time::Duration,
 };
@@ -20,7 +21,11 @@ use rhai::{
 };
 use serde_json::{Number, Value};
 
-use super::functions::{self, Clocks, Functions};
+use super::{
+    explicit::AT,
+    functions::{self, Clocks, Functions},
+    watch,
+};
 use crate::core::facts::{Facts, Part, Root};
 
 /// The longest script, in bytes: Rhai's parser takes time that grows faster than its input.
@@ -45,6 +50,8 @@ pub struct Engine {
     roomy: [OnceLock<rhai::Engine>; 8],
     pub(super) functions: Functions,
     clocks: Clocks,
+    /// For coverage: runs scripts that tell which of their statements run.
+    watching: Option<Box<rhai::Engine>>,
 }
 
 /// How much data values hold at all depths, counted as Rhai's limits count.
@@ -151,7 +158,20 @@ impl Engine {
     pub fn new(clock: fn() -> Duration, now: fn() -> Duration) -> Self {
         let clocks = Clocks { steady: clock, now };
         let rhai = build(clocks, 1);
-        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clocks }
+        Engine { functions: functions::of_engine(&rhai), rhai, roomy: Default::default(), clocks, watching: None }
+    }
+
+    /// The same, for scripts that tell which of their statements run.
+    #[must_use]
+    pub fn watching(self) -> Self {
+        let mut rhai = build(self.clocks, watch::ROOM);
+        watch::register(&mut rhai);
+        Engine { watching: Some(Box::new(rhai)), ..self }
+    }
+
+    /// What runs scripts that tell which of their statements run, if anybody wants to know.
+    pub(super) fn watcher(&self) -> Option<&rhai::Engine> {
+        self.watching.as_deref()
     }
 
     /// The engine for a run that is handed this much: at least half of its limits are left to the script.
@@ -312,8 +332,22 @@ fn pad_list(context: Context<'_>, list: &mut Array, length: INT, with: Dynamic) 
 /// change between versions; the lock file holds the version.
 #[expect(deprecated, reason = "volatile, not deprecated: see above")]
 fn absence(rhai: &mut rhai::Engine) {
-    rhai.register_indexer_get(|_: &mut (), _: ImmutableString| ());
-    rhai.register_indexer_get(|_: &mut (), _: INT| ());
+    // What has no members: an indexer, which Rhai also asks for the members of all but maps.
+    rhai.register_fn("index$get$", |_: &mut Dynamic, _: Dynamic| ());
+    rhai.register_fn(AT, at);
+    // Nothing is in something absent, and nothing absent in anything; nor is a value of one type in one that could
+    // not hold it. Rhai prefers the functions that name their types.
+    rhai.register_fn("contains", |_: &mut Dynamic, _: Dynamic| false);
+    rhai.register_fn("contains", |range: &mut Range<INT>, number: f64| {
+        range.start as f64 <= number && number < range.end as f64
+    });
+    rhai.register_fn("contains", |range: &mut RangeInclusive<INT>, number: f64| {
+        *range.start() as f64 <= number && number <= *range.end() as f64
+    });
+    // Nothing can be calculated with something absent; on the left of an operator it is the last hook's.
+    for operator in ["+", "-", "*", "/", "%", "**", "<<", ">>", "&", "|", "^"] {
+        rhai.register_fn(operator, |_: Dynamic, _: ()| ());
+    }
     rhai.on_invalid_array_index(|_, _, _| Ok(Dynamic::UNIT.into()));
     rhai.on_missing_function(|name, args, _, _| {
         let absent = args.first().is_some_and(|first| first.is_unit());
@@ -324,6 +358,38 @@ fn absence(rhai: &mut rhai::Engine) {
             _ => Some(Dynamic::UNIT),
         })
     });
+}
+
+/// What stands in brackets behind a value, as Rhai has it, but for what is not there: that is absent, whatever the
+/// value is.
+#[expect(clippy::needless_pass_by_value, reason = "Rhai hands arguments over by value")]
+fn at(value: &mut Dynamic, index: Dynamic) -> Raw<Dynamic> {
+    if index.is::<Range<INT>>() || index.is::<RangeInclusive<INT>>() {
+        return Err("a range is written out where it cuts a text: `[0..2]`".into());
+    }
+    let number = index.as_int();
+    // Counted from the end if it is negative.
+    let place = |length: usize| {
+        let number = number.ok()?;
+        let back = usize::try_from(number.unsigned_abs()).ok()?;
+        if number < 0 { length.checked_sub(back) } else { Some(back) }
+    };
+    if let Ok(list) = value.as_array_ref() {
+        return Ok(place(list.len()).and_then(|place| list.get(place).cloned()).unwrap_or_default());
+    }
+    if let (Ok(map), Ok(name)) = (value.as_map_ref(), index.as_immutable_string_ref()) {
+        return Ok(map.get(name.as_str()).cloned().unwrap_or_default());
+    }
+    if let Ok(text) = value.as_immutable_string_ref() {
+        let length = if number.is_ok_and(|number| number < 0) { text.chars().count() } else { 0 };
+        return Ok(place(length).and_then(|place| text.chars().nth(place)).map_or(Dynamic::UNIT, Dynamic::from_char));
+    }
+    if let Ok(bits) = value.as_int() {
+        return Ok(place(64)
+            .filter(|place| *place < 64)
+            .map_or(Dynamic::UNIT, |place| (bits >> place & 1 == 1).into()));
+    }
+    Ok(Dynamic::UNIT)
 }
 
 /// Long integers can be compared and written out; they are no numbers to calculate with.

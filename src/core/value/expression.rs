@@ -2,13 +2,17 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use rhai::{AST, ASTNode, Dynamic, EvalAltResult, Expr, LexError, Map, ParseErrorType, Position, Scope, Stmt};
+use rhai::{
+    AST, ASTNode, Dynamic, EvalAltResult, Expr, FnCallExpr, LexError, Map, ParseErrorType, Position, Scope, Stmt,
+};
 
 use super::{
     Engine, Failure, Known, Memory, Mentions, Spot,
     engine::{End, MAX_SCRIPT, Rejection, end_run, start_run},
+    explicit::explicit,
     functions::{self, Fault, Unknown},
     path::Path,
+    watch::Watched,
 };
 use crate::core::{
     facts::{Facts, Root},
@@ -48,6 +52,8 @@ pub struct Program {
     /// The line of the file on which it starts.
     first_line: usize,
     text: Box<str>,
+    /// For coverage: the same script, telling which of its statements run.
+    watched: Option<Box<Watched>>,
     /// Where a script sets claims by name, for traces.
     sets: Vec<(Box<str>, Place)>,
 }
@@ -142,11 +148,7 @@ impl Program {
         unknown_functions(spot, text, &ast, known, problems);
         outside_functions(spot, text, &ast, problems);
         unfit_arguments(spot, text, &ast, problems);
-        let ast = match with_comparisons(text, &ast, known) {
-            // The text differs from one that parsed only by ` == true` after whole operands.
-            Some(explicit) => parse(&explicit).unwrap_or(ast),
-            None => ast,
-        };
+        muddled_operators(spot, text, &ast, problems);
         let mut mentions = Mentions::default();
         let mut secrets = None;
         ast.walk(&mut |path| {
@@ -162,7 +164,20 @@ impl Program {
         roots.sort();
         roots.dedup();
         let first_line = spot.place(0..0).line_and_column().0;
+        let watched = known.engine.watcher().filter(|_| offer == Offer::Claims).and_then(|rhai| {
+            let parse = |text: &str| {
+                let parse = |text: &str| rhai.compile_with_scope(&names(offer, known), text).ok();
+                let ast = parse(text)?;
+                explicit(text, &ast, known).and_then(|explicit| parse(&explicit)).or(Some(ast))
+            };
+            Watched::compile(text, rhai, |range| spot.place(range), parse).map(Box::new)
+        });
         let sets = if offer == Offer::Claims { sets(spot, text, &ast) } else { Vec::new() };
+        let ast = match explicit(text, &ast, known) {
+            // The text differs from one that parsed only by what is put around whole operands.
+            Some(explicit) => parse(&explicit).unwrap_or(ast),
+            None => ast,
+        };
         Some(Program {
             ast,
             engine: known.engine.clone(),
@@ -172,7 +187,26 @@ impl Program {
             first_line,
             text: text.trim().into(),
             sets,
+            watched,
         })
+    }
+
+    /// The statements of a script, if they are watched: where each stands, and its first line.
+    pub fn statements(&self) -> &[(Place, String)] {
+        self.watched.as_ref().map_or(&[], |watched| &watched.statements)
+    }
+
+    /// Runs a script that is watched on these claims, for nothing but to see which of its statements run.
+    pub fn watch(&self, facts: &Facts<'_>, memory: &mut Memory, claims: Map) -> Vec<Place> {
+        let (Some(watched), Some(rhai)) = (&self.watched, self.engine.watcher()) else { return Vec::new() };
+        memory.recall(&self.roots, facts);
+        let base = memory.scope.len();
+        memory.scope.push_dynamic("claims", Dynamic::from_map(claims));
+        start_run();
+        let ran = watched.run(rhai, memory);
+        end_run();
+        memory.scope.rewind(base);
+        ran
     }
 
     /// What it reads.
@@ -237,6 +271,13 @@ impl Program {
     /// What Rhai says, without anything that could be a value of the document.
     fn without_values(&self, error: &EvalAltResult) -> String {
         match error {
+            EvalAltResult::ErrorFunctionNotFound(signature, _)
+                if signature.starts_with(['&', '|', '^']) && signature.contains("bool") =>
+            {
+                let words =
+                    "takes two integers or two truths, and a comparison binds more tightly: put it in parentheses";
+                format!("`{}` {words}", &signature[..1])
+            }
             // A function pointer may be made of any text, so only a name that the script writes is shown.
             EvalAltResult::ErrorFunctionNotFound(signature, _) => {
                 match signature.split([' ', '(']).next().filter(|name| self.text.contains(name)) {
@@ -264,6 +305,7 @@ impl Program {
             EvalAltResult::ErrorArithmetic(..) => "the arithmetic overflows or divides by zero".into(),
             EvalAltResult::ErrorStringBounds(..) => "an index is outside its text".into(),
             EvalAltResult::ErrorIndexingType(kind, _) => format!("`{kind}` has no such member"),
+            EvalAltResult::ErrorDotExpr(..) => "a member is set of something that has no members".into(),
             EvalAltResult::ErrorFor(_) => "`for` wants a list".into(),
             EvalAltResult::ErrorRuntime(thrown, _) if thrown.is::<Fault>() => {
                 thrown.read_lock::<Fault>().map(|fault| fault.0.clone()).unwrap_or_default()
@@ -317,7 +359,8 @@ fn parse_problem(
     let range = at..at + name.len();
     if matches!(name.as_str(), "token" | "secrets") && offer != Offer::Call {
         return spot.problem(Code::NotHere, range, format!("`{name}` is not readable here")).label("not offered").help(
-            "the token and the secrets are offered only inside `${…}` of a call, so that they cannot leak into claims",
+            "write it inside `${…}` of a call, in its `url`, `query`, `headers` or body: the token and the secrets are \
+             offered nowhere else, so that they cannot leak into claims",
         );
     }
     let mut names = known.roots();
@@ -437,6 +480,61 @@ fn unfit_arguments(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Proble
     }
 }
 
+/// Reports `user.flags & 4 != 0`, which Rhai reads as `user.flags & (4 != 0)`: bits of a truth, which fails.
+fn muddled_operators(spot: &Spot<'_>, text: &str, ast: &AST, problems: &mut Problems) {
+    ast.walk(&mut |path| {
+        if let Some((call, position)) = path.last().and_then(called)
+            && matches!(call.name.as_str(), "&" | "|" | "^")
+            && let [left, right] = &call.args[..]
+        {
+            let is_integer = |operand: &Expr| matches!(operand, Expr::IntegerConstant(..));
+            let meant_as_bits = match (comparison(text, left), comparison(text, right)) {
+                // Two truths are fine.
+                (Some(_), Some(_)) | (None, None) => false,
+                (None, Some(compared)) => is_integer(left) || compared.is_none_or(|call| is_integer(&call.args[0])),
+                (Some(compared), None) => is_integer(right) || compared.is_none(),
+            };
+            if meant_as_bits {
+                let (name, at) = (&call.name, offset(text, position));
+                let problem = spot.problem(
+                    Code::BadArgument,
+                    at..at + name.len(),
+                    format!("`{name}` takes the comparison beside it for its operand"),
+                );
+                let help =
+                    format!("a comparison binds more tightly: write `(… {name} …)` in parentheses, and compare that");
+                problems.add(problem.label("between a number and a truth").help(help));
+            }
+        }
+        true
+    });
+}
+
+/// The function or operator that a node calls: one that is a statement is no expression to Rhai.
+pub(super) fn called<'a>(node: &ASTNode<'a>) -> Option<(&'a FnCallExpr, Position)> {
+    match node {
+        ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)) => {
+            Some((call, *position))
+        }
+        _ => None,
+    }
+}
+
+/// What an operand compares; the inner `None` for a comparison of constants, of which only the outcome is left.
+#[expect(clippy::option_option, reason = "said above")]
+fn comparison<'e>(text: &str, operand: &'e Expr) -> Option<Option<&'e FnCallExpr>> {
+    match operand {
+        Expr::FnCall(call, _) if matches!(call.name.as_str(), "==" | "!=" | "<" | "<=" | ">" | ">=") => {
+            Some(Some(call))
+        }
+        Expr::BoolConstant(value, position) => {
+            let rest = text.get(offset(text, *position)..).unwrap_or_default();
+            (!rest.starts_with(if *value { "true" } else { "false" })).then_some(None)
+        }
+        _ => None,
+    }
+}
+
 /// Where a text of Rhai's ends that starts at a byte.
 fn literal_end(text: &str, at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
@@ -451,7 +549,7 @@ fn literal_end(text: &str, at: usize) -> usize {
 }
 
 /// The byte of a text at a position of Rhai's.
-fn offset(text: &str, position: Position) -> usize {
+pub(super) fn offset(text: &str, position: Position) -> usize {
     let Some(line) = position.line() else { return text.len() };
     let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let column = position.position().unwrap_or(1).max(1) - 1;
@@ -460,18 +558,18 @@ fn offset(text: &str, position: Position) -> usize {
 }
 
 /// The members that a chain of properties reads, the positions of the first and the last, and whether the chain is nothing else.
-struct Chain<'a> {
+pub(super) struct Chain<'a> {
     root: &'a str,
-    members: Vec<&'a str>,
+    pub(super) members: Vec<&'a str>,
     /// The text in brackets that ends it: `headers["x-id"]`.
     index: Option<&'a str>,
     first: Position,
-    last: Position,
-    plain: bool,
+    pub(super) last: Position,
+    pub(super) plain: bool,
 }
 
 /// `a.b.c` as a chain; a method call or an index ends it.
-fn chain(expression: &Expr) -> Option<Chain<'_>> {
+pub(super) fn chain(expression: &Expr) -> Option<Chain<'_>> {
     let Expr::Dot(pair, ..) = expression else { return None };
     let Expr::Variable(variable, ..) = &pair.lhs else { return None };
     let (first, last) = (Position::NONE, Position::NONE);
@@ -568,46 +666,4 @@ pub(super) fn unknown_secret(spot: &Spot<'_>, at: usize, name: &str, known: &Kno
     spot.problem(Code::UnknownName, at..at + name.len(), format!("no secret is named `{name}`"))
         .label("unknown name")
         .help(help)
-}
-
-/// The text with ` == true` after each operand of a condition that is nothing but a path.
-///
-/// An absent value is neither true nor false to Rhai, so `if user.suspended` would
-/// fail where the provider leaves the member out. `None` if nothing is to be added.
-fn with_comparisons(text: &str, ast: &AST, known: &Known<'_>) -> Option<String> {
-    let mut ends = Vec::new();
-    let mut operand = |expression: &Expr| match expression {
-        Expr::Variable(variable, _, position) if known.find(&variable.1).is_some() => {
-            ends.push(offset(text, *position) + variable.1.len());
-        }
-        _ => {
-            if let Some(chain) = chain(expression).filter(|chain| chain.plain) {
-                ends.push(offset(text, chain.last) + chain.members.last().map_or(0, |name| name.len()));
-            }
-        }
-    };
-    ast.walk(&mut |path| {
-        match path.last() {
-            Some(ASTNode::Stmt(Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, ..))) => operand(&flow.expr),
-            Some(ASTNode::Expr(Expr::And(operands, _) | Expr::Or(operands, _))) => {
-                operands.iter().for_each(&mut operand);
-            }
-            _ => {}
-        }
-        true
-    });
-    if ends.is_empty() {
-        return None;
-    }
-    ends.sort_unstable();
-    ends.dedup();
-    let mut explicit = String::with_capacity(text.len() + 8 * ends.len());
-    let mut from = 0;
-    for end in ends {
-        explicit.push_str(text.get(from..end)?);
-        explicit.push_str(" == true");
-        from = end;
-    }
-    explicit.push_str(&text[from..]);
-    Some(explicit)
 }

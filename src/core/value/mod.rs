@@ -4,11 +4,14 @@
 
 mod condition;
 mod engine;
+mod explicit;
 mod expression;
+mod fixed;
 mod functions;
 mod path;
 mod plan;
 mod text;
+mod watch;
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -18,6 +21,7 @@ use serde_json::Value;
 pub use condition::Condition;
 pub use engine::{Engine, Memory, from_script, members_from_script, to_script};
 pub use expression::{Expression, Offer, Program};
+pub use fixed::{Fixed, endpoint, has_credentials, unfit};
 pub use functions::{ALL as FUNCTIONS, Family, Function};
 pub use path::{Path, looks_like_path};
 pub use plan::{Plan, Taken};

@@ -12,7 +12,7 @@ use crate::core::{
     facts::Facts,
     problem::{Code, Place, Problems, Source},
     rule::{Options, Selection, Text, Written, place},
-    trace::{Provenance, Way},
+    trace::{Point, PointKind, Provenance, Way},
 };
 
 /// A compiled value.
@@ -144,6 +144,41 @@ impl Plan {
     /// Adds what it reads.
     pub fn mentions(&self, mentions: &mut Mentions) {
         self.origin.mentions(mentions);
+    }
+
+    /// What coverage asks of the value of a claim: that it comes from each of its sources, and is the default. A
+    /// constant that stands alone cannot be missed.
+    pub fn points(&self, claim: &str) -> Vec<Point> {
+        let mut points = Vec::new();
+        if !matches!(self.origin, Origin::Constant(_)) {
+            self.add_points(claim, &mut points);
+        } else if let Some(default) = self.default_point(claim) {
+            points.push(default);
+        }
+        points
+    }
+
+    fn add_points(&self, claim: &str, points: &mut Vec<Point>) {
+        let source = |plan: &Plan, words: &str| Point {
+            kind: PointKind::Value,
+            place: plan.place.clone(),
+            words: format!("`{claim}` never {words} {}", plan.origin.short()),
+        };
+        match (&self.origin, &self.pick) {
+            // What contributes is known, and no more: what an alternative is made of is not.
+            (Origin::Chain(plans), Pick::Join(_)) => {
+                points.extend(plans.iter().map(|plan| source(plan, "has a part from")));
+            }
+            (Origin::Chain(plans), _) => plans.iter().for_each(|plan| plan.add_points(claim, points)),
+            _ => points.push(source(self, "comes from")),
+        }
+        points.extend(self.default_point(claim));
+    }
+
+    fn default_point(&self, claim: &str) -> Option<Point> {
+        let (value, place) = self.default.as_ref()?;
+        let words = format!("`{claim}` never takes its default {value}");
+        Some(Point { kind: PointKind::Default, place: place.clone(), words })
     }
 
     /// The value; `None` if it is absent and has no default.
@@ -300,6 +335,14 @@ impl Origin {
             Origin::Expression(expression) => expression.mentions(mentions),
             Origin::Constant(_) => {}
             Origin::Chain(plans) => plans.iter().for_each(|plan| plan.origin.mentions(mentions)),
+        }
+    }
+
+    /// In a few words.
+    fn short(&self) -> String {
+        match self {
+            Origin::Constant(value) => format!("the constant {value}"),
+            _ => format!("`{}`", self.words().split_whitespace().collect::<Vec<_>>().join(" ")),
         }
     }
 

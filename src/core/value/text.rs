@@ -12,6 +12,7 @@ use super::{
 };
 use crate::core::{
     facts::{Facts, Root},
+    message::Secret,
     problem::{Code, Problems},
 };
 
@@ -51,7 +52,7 @@ pub struct Template {
 
 enum Piece {
     /// Known when the rule is loaded. A secret is shown by its name.
-    Fixed { text: String, shown: Option<String> },
+    Fixed { text: String, shown: Option<String>, stands_in: bool },
     /// Known when the answers are.
     Path(Path, Escape),
     /// The caller's token.
@@ -114,6 +115,11 @@ impl Template {
                 .collect::<Option<String>>()
                 .map(Cow::Owned),
         }
+    }
+
+    /// True if a secret in it is not known, so that its value cannot be judged.
+    pub fn stands_in(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Fixed { stands_in: true, .. }))
     }
 
     /// What stands at the start before anything that only a request knows.
@@ -242,7 +248,7 @@ impl Compiler<'_> {
     fn fixed(&mut self, text: String) {
         if !text.is_empty() {
             self.in_query |= text.contains('?');
-            self.pieces.push(Piece::Fixed { text, shown: None });
+            self.pieces.push(Piece::Fixed { text, shown: None, stands_in: false });
         }
     }
 
@@ -316,7 +322,9 @@ impl Compiler<'_> {
             return false;
         }
         // A secret that could not be resolved is a problem of its own; it was reported where it is declared.
-        let value = self.known.secrets.get(name).map_or("unresolved", |secret| secret.expose());
+        let secret = self.known.secrets.get(name);
+        let value = secret.map_or("unresolved", |secret| secret.expose());
+        let stands_in = secret.is_none_or(Secret::stands_in);
         let escaped = match (self.escape())(value) {
             Ok(escaped) => escaped.into_owned(),
             Err(failure) => {
@@ -333,7 +341,7 @@ impl Compiler<'_> {
                 return false;
             }
         };
-        self.pieces.push(Piece::Fixed { text: escaped, shown: Some(format!("[secrets.{name}]")) });
+        self.pieces.push(Piece::Fixed { text: escaped, shown: Some(format!("[secrets.{name}]")), stands_in });
         true
     }
 

@@ -36,7 +36,9 @@ thread_local! {
 
 impl<S: Subscriber> Layer<S> for JsonLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        DESK.with_borrow_mut(|desk| {
+        DESK.with(|desk| {
+            // It is taken only if writing another line met a fault, which is being told.
+            let Ok(mut desk) = desk.try_borrow_mut() else { return };
             desk.line.clear();
             desk.stamp(now());
             desk.line.extend_from_slice(b"\",\"level\":\"");

@@ -15,18 +15,17 @@ use url::{Url, form_urlencoded};
 use crate::core::{
     calls::{
         Round,
-        compile::{Compiler, USER_AGENT, unfit},
+        compile::{Compiler, USER_AGENT},
         retry::retry_after,
     },
     host::Host,
     identity::Identity,
     message::{Answer, FetchError, Outgoing, Secret},
-    problem::Code,
     rule::{ClientCredentials, Style, Text},
     store::{Entry, Key, Stored},
     token::{client_credentials, credentials},
     trace::Stage,
-    value::Position,
+    value::{Position, Spot, endpoint},
 };
 
 /// How long a token is used whose endpoint does not say it.
@@ -118,20 +117,10 @@ impl Compiler<'_> {
     }
 
     fn token_url(&mut self, text: &Text) -> Option<Url> {
-        let whole = self.fixed(text, Position::Url, "`auth.client_credentials.token_url`")?;
+        let spot = Spot::text(self.source, text);
+        let what = "`auth.client_credentials.token_url`";
         let help = "write `https://host/path`, as the provider's documentation has it";
-        let url = match Url::parse(&whole) {
-            Ok(url) => url,
-            Err(error) => {
-                self.bad(Code::BadUrl, text, "not a URL", &error.to_string(), help);
-                return None;
-            }
-        };
-        if let Some((range, message, label, help)) = unfit(&url, &text.value) {
-            self.bad_part(Code::BadUrl, text, range, message, label, help);
-            return None;
-        }
-        Some(url)
+        endpoint(&spot, &text.value, what, help, self.known, self.problems)
     }
 }
 

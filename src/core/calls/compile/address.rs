@@ -12,7 +12,7 @@ use crate::core::{
     },
     problem::Code,
     rule::{self, Text},
-    value::{Position, Template},
+    value::{Position, Spot, Template, unfit},
 };
 
 impl Compiler<'_> {
@@ -40,8 +40,8 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        if let Some((range, message, label, help)) = unfit(&url, &text.value) {
-            self.bad_part(Code::BadUrl, text, range, message, label, help);
+        if let Some(problem) = unfit(&Spot::text(self.source, text), &text.value, &url) {
+            self.problems.add(problem);
             return None;
         }
         Some(match whole {
@@ -100,30 +100,6 @@ impl Compiler<'_> {
 fn from_elsewhere(text: &str) -> Option<Range<usize>> {
     let at = text.match_indices("${").map(|(at, _)| at).find(|at| !text[at + 2..].trim_start().starts_with("vars."))?;
     Some(at..text[at..].find('}').map_or(text.len(), |end| at + end + 1))
-}
-
-/// Why a call cannot go to a URL: the part that is wrong, headline, label and remedy.
-pub(in crate::core::calls) fn unfit(
-    url: &Url,
-    text: &str,
-) -> Option<(Range<usize>, String, &'static str, &'static str)> {
-    let whole = 0..text.len();
-    let host = text.find("://").map_or(0, |at| at + 3);
-    if !matches!(url.scheme(), "http" | "https") {
-        let message = format!("not a scheme that a call can use: `{}`", url.scheme());
-        let range = text.find(':').map_or(whole, |end| 0..end);
-        return Some((range, message, "neither `https` nor `http`", "write `https://host/path`"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        let range = text[host..].find('@').map_or(whole, |end| host..host + end);
-        let help = "write them as `auth = { basic = { user = …, password = … } }`";
-        return Some((range, "credentials in a URL end up in logs".into(), "before the host", help));
-    }
-    url.fragment().map(|_| {
-        let range = text.find('#').map_or(whole, |at| at..text.len());
-        let help = "take it away, or write `%23` for a `#` that belongs to the path";
-        (range, "a fragment is never sent".into(), "`#` starts a fragment", help)
-    })
 }
 
 /// Parameters that are the same for every request become part of the fixed address.

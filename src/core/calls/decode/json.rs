@@ -14,7 +14,7 @@ pub(super) fn read(shape: &Shape, text: &str) -> Result<Kept, String> {
     }
 }
 
-fn explain(text: &str, error: &serde_json::Error) -> String {
+pub(super) fn explain(text: &str, error: &serde_json::Error) -> String {
     let place = format!("line {} column {}", error.line(), error.column());
     match text.trim_start().chars().next() {
         Some('<') => "it is HTML or XML, not JSON".into(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
+use url::Url;
 
 use self::content_type::{ContentType, Kind};
 use super::Cause;
@@ -71,6 +72,14 @@ impl Decoder {
     /// True if the answer is one text, which has no members.
     pub(super) fn gives_text(&self) -> bool {
         matches!(self, Decoder::Text | Decoder::DataUri)
+    }
+
+    /// Where the keys are fetched from that an answer is verified with, if they are.
+    pub(super) fn key_set(&self) -> Option<&Url> {
+        match self {
+            Decoder::Jwt(verifier) => verifier.key_set(),
+            _ => None,
+        }
     }
 
     /// How long reading may take at most besides: keys may have to be fetched.
@@ -151,6 +160,33 @@ impl Decoder {
             }
             _ => Ok(Kept::Whole(value)),
         }
+    }
+}
+
+/// The formats of a text that was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// JSON in the call of a function.
+    Jsonp,
+}
+
+/// Reads a text as the answer of a call would be read, and keeps all of it.
+///
+/// # Errors
+/// What is wrong with it, without a byte of it.
+pub fn read_text(format: Text, text: &str) -> Result<Value, String> {
+    let parse = |text: &str| serde_json::from_str(text).map_err(|error| json::explain(text, &error));
+    match format {
+        Text::Json => parse(text),
+        Text::Jsonp => parse(jsonp::unwrap(text)?),
+        Text::Form => form::read(text, None),
+        Text::Xml => xml::read(text, &[]),
     }
 }
 

@@ -139,7 +139,12 @@ const JWT_SECRET: Key = key(
     r#""${secrets.shared}""#,
     "A secret that is shared with the issuer, for `HS256` and its like; `algorithms` has to name them.",
 );
-const ISSUER: Key = key("issuer", TEMPLATE, r#""https://login.acme.example""#, "What `iss` must be.");
+const ISSUER: Key = key(
+    "issuer",
+    WORD_OR_WORDS,
+    r#""https://login.acme.example""#,
+    "What `iss` must be, letter for letter: one of these.",
+);
 const AUDIENCE: Key = key("audience", WORD_OR_WORDS, r#""our-api""#, "What `aud` must hold: one of these.");
 const ALGORITHMS: Key = key(
     "algorithms",

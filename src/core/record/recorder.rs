@@ -1,0 +1,146 @@
+//! A host that notes what comes through its door.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::core::{
+    host::{Host, SecretSource},
+    identity::{Half, Identity},
+    message::{Answer, FetchError, Outgoing, Secret},
+    store::{Entry, Key},
+};
+
+/// The most exchanges of one login that are kept: each becomes an answer of the case.
+const MAX_EXCHANGES: usize = 200;
+
+/// One request and what came back.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The request.
+    pub request: Outgoing,
+    /// What came back; `None` if nothing did until the login was over.
+    pub reply: Option<Result<Answer, FetchError>>,
+}
+
+/// What happened at the door, in its order: numbers of things that began there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// An exchange ended.
+    Fetched(usize),
+    /// A pause ended.
+    Paused(usize),
+}
+
+/// Everything that was noted.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    pub(super) exchanges: Vec<Exchange>,
+    /// In which order they ended.
+    pub(super) ends: Vec<Event>,
+    pauses: usize,
+    pub(super) secrets: BTreeMap<String, Secret>,
+    /// The texts of scripts beside the rule.
+    pub(super) scripts: Vec<String>,
+}
+
+impl Recorded {
+    /// Gives an answer to the requests that had none when the login was over: it ended by another call, and nobody
+    /// knows what they would have said.
+    pub(super) fn complete(&mut self) {
+        for exchange in self.exchanges.iter_mut().filter(|exchange| exchange.reply.is_none()) {
+            let body = bytes::Bytes::from_static(b"{}");
+            exchange.reply = Some(Ok(Answer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body }));
+        }
+    }
+}
+
+/// Stands before a host. The rule has to be compiled with it, so that it knows the secrets.
+#[derive(Debug)]
+pub struct Recorder<'h, H> {
+    host: &'h H,
+    recorded: Mutex<Recorded>,
+}
+
+impl<'h, H> Recorder<'h, H> {
+    /// Nothing is noted yet.
+    pub fn new(host: &'h H) -> Self {
+        Recorder { host, recorded: Mutex::default() }
+    }
+
+    pub(super) fn into_recorded(self) -> Recorded {
+        self.recorded.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: Host> Host for Recorder<'_, H> {
+    async fn fetch(&self, request: Outgoing) -> Result<Answer, FetchError> {
+        let number = {
+            let mut notes = self.notes();
+            if notes.exchanges.len() < MAX_EXCHANGES {
+                notes.exchanges.push(Exchange { request: request.clone(), reply: None });
+                Some(notes.exchanges.len() - 1)
+            } else {
+                None
+            }
+        };
+        let reply = self.host.fetch(request).await;
+        if let Some(number) = number {
+            let mut notes = self.notes();
+            notes.exchanges[number].reply = Some(reply.clone());
+            notes.ends.push(Event::Fetched(number));
+        }
+        reply
+    }
+
+    fn secret(&self, name: &str, source: &SecretSource) -> Result<Secret, String> {
+        let secret = self.host.secret(name, source)?;
+        self.notes().secrets.insert(name.to_owned(), secret.clone());
+        Ok(secret)
+    }
+
+    fn check(&self, identity: &Identity) -> Result<(), (Half, String)> {
+        self.host.check(identity)
+    }
+
+    fn script(&self, file: &str) -> Result<String, String> {
+        let text = self.host.script(file)?;
+        self.notes().scripts.push(text.clone());
+        Ok(text)
+    }
+
+    async fn shared<E>(&self, key: &Key, make: impl Future<Output = Result<Entry, E>>) -> Result<Entry, E>
+    where
+        E: Clone + Send + Sync + 'static,
+    {
+        self.host.shared(key, make).await
+    }
+
+    async fn forget(&self, key: &Key, stale: &Entry) {
+        self.host.forget(key, stale).await;
+    }
+
+    async fn pause(&self, least: Duration) {
+        let number = {
+            let mut notes = self.notes();
+            notes.pauses += 1;
+            notes.pauses - 1
+        };
+        self.host.pause(least).await;
+        self.notes().ends.push(Event::Paused(number));
+    }
+
+    fn clock() -> Duration {
+        H::clock()
+    }
+
+    fn now() -> Duration {
+        H::now()
+    }
+}

@@ -1,0 +1,347 @@
+//! Where the process tells how it is: to an orchestrator, to Prometheus, and to people.
+//!
+//! It has an address, a thread and bounds of its own, so that it answers when the workers are busy, and can be kept
+//! inside. Whether the process lives and is ready is told to everybody; the rest may ask for a key.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::{
+    net::TcpStream,
+    runtime::Builder,
+    sync::{Semaphore, oneshot},
+    time::{sleep, timeout},
+};
+
+use super::{
+    Report, Running, Secrets, Shared, State, Store, Upstream,
+    metrics::{self, Fault},
+};
+use crate::{
+    config::{self, Door, KeySource, Settings},
+    core::{
+        Host, SecretSource,
+        problem::{Severity, as_json},
+    },
+};
+
+/// Connections that are open at once; the next wait.
+const MAX_CONNECTIONS: usize = 32;
+/// The time for a head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a port that another process has is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long accepting pauses when it fails.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A worker that has not shown itself for so long hangs.
+const HANGS: Duration = Duration::from_secs(30);
+
+/// An admin listener; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Admin {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a request is answered from.
+struct Desk {
+    shared: Arc<Shared>,
+    key: Option<Key>,
+}
+
+/// The key, read anew for each request: it may be exchanged at any time, and requests are few.
+struct Key {
+    source: SecretSource,
+    host: Upstream,
+}
+
+impl Admin {
+    /// Tells about a server where its settings say; nowhere if they say `off`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, though no other process has it, or the key cannot be read.
+    pub fn start(running: &Running) -> Result<Option<Self>, String> {
+        let shared = running.shared.clone();
+        let Door::At(address) = shared.settings.admin.listen else { return Ok(None) };
+        let key = shared.settings.admin.key.as_ref().map(|key| Key::new(key, &shared.settings)).transpose()?;
+        if key.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "everybody who reaches this address can read metrics and rules: set `admin.key`");
+        }
+        let listener = match bind(address) {
+            Ok(listener) => Some(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::warn!(%address, "another process tells how it is here; this one will when that has ended");
+                None
+            }
+            Err(error) => return Err(format!("cannot listen on {address} for `admin.listen` ({error})")),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let desk = Arc::new(Desk { shared, key });
+        let thread = thread::Builder::new()
+            .name("admin".into())
+            .spawn(move || run(address, listener, desk, stopped))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Some(Admin { stop: Some(stop), thread: Some(thread) }))
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of it was logged when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The life of the thread.
+fn run(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<Desk>, stopped: oneshot::Receiver<()>) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the admin listener cannot start"),
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            _ = stopped => {}
+            () = listen(address, listener, desk) => {}
+        }
+    });
+    runtime.shutdown_timeout(Duration::ZERO);
+}
+
+async fn listen(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<Desk>) {
+    let mut bound = listener;
+    let listener = loop {
+        match bound.take().map_or_else(|| bind(address), Ok).and_then(tokio::net::TcpListener::from_std) {
+            Ok(listener) => break listener,
+            Err(_) => sleep(AGAIN).await,
+        }
+    };
+    let bound = listener.local_addr().unwrap_or(address);
+    tracing::info!(address = %bound, "telling how it is");
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // It is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = desk.clone();
+                spawn(async move {
+                    let _place = place;
+                    let _ = timeout(CONNECTION_TIMEOUT, serve(stream, desk)).await;
+                });
+            }
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, desk: Arc<Desk>) {
+    let respond = service_fn(move |request: hyper::Request<Incoming>| {
+        let response = desk.answer(&request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), respond).await {
+        tracing::debug!(%error, "a connection to the admin listener ended early");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "connections are the one thing that runs by itself")]
+fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(connection);
+}
+
+impl Desk {
+    fn answer(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are allowed here");
+        }
+        let open = match request.uri().path() {
+            "/livez" => return self.live(),
+            "/readyz" => return self.ready(),
+            open => open,
+        };
+        if !self.key.as_ref().is_none_or(|key| key.opens(request.headers().get(header::AUTHORIZATION))) {
+            let mut refused = text(StatusCode::UNAUTHORIZED, "the admin key is wanted, as a bearer token");
+            refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return refused;
+        }
+        match open {
+            "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::page(&self.shared)),
+            "/rules" => page(StatusCode::OK, "application/json", rules(&self.shared).to_string()),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /rules"),
+        }
+    }
+
+    /// While it stops, workers no longer show themselves.
+    fn live(&self) -> Response<Full<Bytes>> {
+        let hanging = self.shared.workers.iter().position(|worker| worker.unseen() > HANGS);
+        match hanging.filter(|_| !self.shared.stopping.load(Ordering::Relaxed)) {
+            None => text(StatusCode::OK, "live"),
+            Some(number) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("worker-{number} hangs")),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        match self.shared.readiness() {
+            Ok(()) => text(StatusCode::OK, "ready"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+impl Key {
+    fn new(key: &KeySource, settings: &Settings) -> Result<Self, String> {
+        let source = match key {
+            KeySource::Env(name) => SecretSource::Env(name.clone()),
+            KeySource::File(path) => SecretSource::File(path.display().to_string()),
+        };
+        let key = Key { source, host: Upstream::new(settings, Secrets::Real, Store::new())? };
+        key.read()?;
+        Ok(key)
+    }
+
+    fn read(&self) -> Result<crate::core::Secret, String> {
+        self.host.secret("admin.key", &self.source).map_err(|why| format!("cannot read `admin.key`: {why}"))
+    }
+
+    /// True for `Bearer` and the key.
+    fn opens(&self, given: Option<&HeaderValue>) -> bool {
+        let key = match self.read() {
+            Ok(key) => key,
+            Err(why) => {
+                tracing::error!("{why}");
+                return false;
+            }
+        };
+        let given = given.map(HeaderValue::as_bytes).unwrap_or_default();
+        let (scheme, given) = given.split_at_checked(7).unwrap_or_default();
+        is_same(given, key.expose().as_bytes()) && scheme.eq_ignore_ascii_case(b"bearer ")
+    }
+}
+
+/// Whether two texts are the same, in a time that tells nothing of either but its length.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mac = |text: &[u8]| -> Option<Hmac<Sha256>> { Some(Hmac::new_from_slice(b"compare").ok()?.chain_update(text)) };
+    match (mac(a), mac(b)) {
+        (Some(a), Some(b)) => a.verify(&b.finalize().into_bytes()).is_ok(),
+        _ => false,
+    }
+}
+
+/// The state of all rules and of loading, as JSON.
+fn rules(shared: &Shared) -> Value {
+    let told = shared.status.told().clone();
+    let settings = json!({
+        "problem": told.settings,
+        "need_restart": told.restart,
+    });
+    let rules: Vec<_> = told.reports.iter().map(|report| rule(report, &shared.tally.faults(&report.name))).collect();
+    json!({
+        "exchanges": told.exchanges,
+        "loaded": time(told.since),
+        "folder": { "path": shared.workers.first().map(|worker| worker.set().settings.rules.clone()), "problem": told.folder },
+        "settings": settings,
+        "rules": rules,
+    })
+}
+
+fn rule(report: &Report, faults: &[Fault]) -> Value {
+    let serves = report.state != State::Refused;
+    // Advice is for `check`.
+    let problems = report.problems.iter().filter(|problem| problem.severity() > Severity::Advice);
+    json!({
+        "name": report.name,
+        "state": report.state.name(),
+        "revision": serves.then_some(&report.revision),
+        "since": time(report.since),
+        "unreadable": report.unreadable,
+        "problems": problems.map(as_json).collect::<Vec<_>>(),
+        "errors": faults.iter().map(|fault| json!({
+            "time": time(fault.time),
+            "status": fault.status,
+            "reason": fault.reason,
+            "request_id": fault.request_id,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn time(since_1970: Duration) -> String {
+    let second = i64::try_from(since_1970.as_secs()).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    second.unwrap_or_default().to_string()
+}
+
+fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
+    page(status, "text/plain; charset=utf-8", format!("{words}\n"))
+}
+
+fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Where a process with these settings can be asked how it is; `None` for nowhere.
+pub fn address(settings: &config::Admin) -> Option<SocketAddr> {
+    let Door::At(mut address) = settings.listen else { return None };
+    // An address that stands for all is none to connect to.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_only_if_they_are_equal() {
+        assert!(is_same(b"key", b"key") && is_same(b"", b""));
+        for (a, b) in [("key", "kez"), ("key", "ke"), ("", "key"), ("key ", "key")] {
+            assert!(!is_same(a.as_bytes(), b.as_bytes()), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_all_is_asked_at_loopback() {
+        for (listen, asked) in
+            [("0.0.0.0:9", Some("127.0.0.1:9")), ("[::]:9", Some("[::1]:9")), ("10.0.0.1:9", Some("10.0.0.1:9"))]
+        {
+            let listen = Door::At(listen.parse().expect("an address"));
+            let found = address(&config::Admin { listen, key: None });
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), asked);
+        }
+        assert_eq!(address(&config::Admin { listen: Door::Off, key: None }), None);
+    }
+}
