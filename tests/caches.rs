@@ -272,6 +272,7 @@ fn an_old_answer_stands_in_for_one_that_cannot_be_had() {
         let world = World::new(user);
         let rule = world.compile(&text);
         world.get(&rule, "ada");
+        world.asked();
         NOW.set(START + 10);
         type Fault = fn(&Outgoing) -> Result<Answer, FetchError>;
         let faults: [Fault; 7] = [
@@ -399,7 +400,7 @@ fn a_failure_is_never_kept() {
                 assert_ne!(world.get(&rule, "ada").response.status(), 200, "{number}");
             }
             // A claim that cannot be made says nothing of the answer of the call.
-            let fine = [3, 4, 5].contains(&number) && text.contains("/me\"\ncache");
+            let fine = [4, 5].contains(&number) && text.contains("/me\"\ncache");
             assert_eq!(world.asked(), if fine { 1 } else { 2 }, "{number} of {text}");
         }
     }
@@ -501,7 +502,7 @@ fn no_two_requests_share_an_answer_unless_everything_is_the_same() {
             let (token, scheme) = (random.pick(&["t1", "t2", "t1t2"]), random.pick(&["Bearer", "bearer", "token"]));
             let (asked, place) =
                 (random.pick(&words), random.pick(&["\"bearer\"", "\"as-received\"", "{ query = \"q\" }"]));
-            let form = if method == "POST" { "form = { f = \"${request.headers['x-in']}\", g = \"g\" }\n" } else { "" };
+            let form = if method == "POST" { "form = { f = '${request.headers[\"x-in\"]}', g = \"g\" }\n" } else { "" };
             let (of_rule, of_call) = if per_rule {
                 ("cache = { ttl = \"1h\", safe = true }\n", "")
             } else {
@@ -510,7 +511,7 @@ fn no_two_requests_share_an_answer_unless_everything_is_the_same() {
             let text = format!(
                 "{of_rule}[request]\nheaders = [\"x-in\"]\n[secrets]\n{secret} = {{ env = \"S\" }}\n[call.user]\n\
                  url = \"{ORIGIN}/{path}\"\nmethod = \"{method}\"\ntoken = {place}\n{of_call}{form}\
-                 headers = {{ {name} = \"{fixed}\", x-in = \"${{request.headers['x-in']}}\", x-key = \"${{secrets.{secret}}}\" }}\n\
+                 headers = {{ {name} = \"{fixed}\", x-in = '${{request.headers[\"x-in\"]}}', x-key = \"${{secrets.{secret}}}\" }}\n\
                  [claims]\nsub = \"$.user.id\"\n"
             );
             let rule = rules.entry(text.clone()).or_insert_with(|| world.compile(&text));
@@ -718,7 +719,7 @@ impl Host for Storm {
     }
 
     fn now() -> Duration {
-        Duration::from_secs(START)
+        Duration::from_secs(NOW.get())
     }
 }
 
@@ -753,6 +754,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
         for thread in 0..THREADS {
             let (store, fine, kept, stale) = (store.clone(), &fine, &kept, &stale);
             scope.spawn(move || {
+                NOW.set(START);
                 let storm = Storm { store, random: RefCell::new(Random(0x1234_5678 + thread as u64)) };
                 let load = |version: usize| -> Vec<CompiledRule> {
                     let compile = |(number, text): (usize, String)| {
@@ -769,6 +771,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
                 let (mut done, mut version) = (0, 0);
                 let mut rules = load(version);
                 while done < wanted / THREADS {
+                    NOW.set(NOW.get() + storm.below(40) as u64);
                     if storm.below(20) == 0 {
                         version = storm.below(3);
                         rules = load(version);

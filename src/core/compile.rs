@@ -153,13 +153,16 @@ impl Compiler {
         let read = |file: &str| host.script(file).inspect(|text| beside.borrow_mut().clone_from(text));
         let script = script::compile(rule, read, &known, problems);
         let headers = listed_headers(rule, problems);
+        let cache = rule.cache.as_ref().map(|cache| cache.lifetimes(&rule.source, problems));
         let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
         calls.keep(&require.mentions());
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
-        let cache = rule.cache.as_ref().map(|cache| calls::cache(&rule.source, cache, &calls, problems));
+        if let Some(written) = &rule.cache {
+            calls::check_changes(&rule.source, written, &calls, problems);
+        }
         let revision = revision(name, rule, &vars, &secrets, &beside.borrow());
         calls.bind(revision, cache.is_some());
         calls::check_texts(&rule.source, &rule.calls, &calls, problems);

@@ -10,7 +10,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use http::Method;
 
-pub use self::cache::cache;
+pub use self::cache::check_changes;
 pub(super) use self::headers::{USER_AGENT, named};
 use self::{
     address::fold_query,

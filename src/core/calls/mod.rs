@@ -24,7 +24,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 pub use auth::TokenFault;
-pub use compile::{cache, check_texts, compile};
+pub use compile::{check_changes, check_texts, compile};
 pub use decode::{Text, read_text};
 pub use outline::{Need, Outline};
 pub use plan::Plan;

@@ -44,9 +44,16 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(60);
 
 pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Cache> {
     let value = fields.get("cache")?;
-    if matches!(value.get_ref(), DeValue::String(_)) {
-        let ttl = reader.as_text(value, "cache");
-        return Some(Cache { span: value.span(), ttl, stale: None, refused: None, safe: false });
+    match value.get_ref() {
+        DeValue::String(_) => {
+            let ttl = reader.as_text(value, "cache");
+            return Some(Cache { span: value.span(), ttl, stale: None, refused: None, safe: false });
+        }
+        DeValue::Table(_) => {}
+        _ => {
+            reader.wrong_type("cache", value, "a duration or a table");
+            return None;
+        }
     }
     let table = reader.as_table(value, "cache")?;
     reader.known(&table, &words::CACHE);

@@ -71,23 +71,14 @@ fn is_never_the_same(call: &Call) -> bool {
     mentions.now
 }
 
-/// How long the answers of the whole rule are used again. Reports a call that may change something, which then happens
-/// less often. `None` if there was a problem.
-pub fn cache(
-    source: &Arc<Source>,
-    written: &rule::Cache,
-    plan: &Plan,
-    problems: &mut Problems,
-) -> Option<rule::Lifetimes> {
-    let lifetimes = written.lifetimes(source, problems);
-    if let Some(call) = plan.calls.iter().find(|call| !call.safe).filter(|_| !written.safe) {
-        let message = format!("[call.{}] may change something, and would not be made each time", call.name);
-        let problem = Problem::new(Code::Conflict, rule::place(source, &written.span), message);
-        let help = HELP.replace("it changes", "the calls change");
-        problems.add(problem.label(format!("a {} request", call.method)).help(help));
-        return None;
-    }
-    lifetimes
+/// Reports a call that may change something where the answer of the whole rule is used again: it would be made less
+/// often.
+pub fn check_changes(source: &Arc<Source>, written: &rule::Cache, plan: &Plan, problems: &mut Problems) {
+    let Some(call) = plan.calls.iter().find(|call| !call.safe).filter(|_| !written.safe) else { return };
+    let message = format!("[call.{}] may change something, and would not be made each time", call.name);
+    let problem = Problem::new(Code::Conflict, rule::place(source, &written.span), message);
+    let help = HELP.replace("it changes", "the calls change");
+    problems.add(problem.label(format!("a {} request", call.method)).help(help));
 }
 
 impl Plan {
