@@ -67,7 +67,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ("throws", "", "[script]\nsource = 'throw user.email;'"),
     ("throws-more", "", "[script]\nsource = 'throw #{ a: user, b: [user.email] };'"),
     ("calculates", "", "[script]\nsource = 'user.email / 2;'"),
-    ("indexes", "", "[script]\nsource = 'let a = [1]; a[user.email];'"),
+    ("indexes", "", "[script]\nsource = 'let a = [1]; a[user.email] = 2;'"),
     ("writes", "", "[script]\nsource = 'claims.email = #{ a: user.email };'"),
     ("nameless", "", ""),
     ("wrong-type", "", ""),

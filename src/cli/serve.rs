@@ -25,7 +25,7 @@ pub(super) fn run(served: &Served) -> Result<u8, String> {
     let runtime = runtime()?;
     // From here on signals are heard, also those that come before anybody waits for them.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let running = start(settings, loaded.routes, &Secrets::Real)?;
+    let running = start(settings, &loaded.routes, &Secrets::Real)?;
     let reloading = reloader.watch(&running, loaded.reports)?;
     let admin = Admin::start(&running)?;
     tracing::info!(address = %running.address(), rules, "listening");

@@ -91,7 +91,7 @@ pub(super) async fn accept(
     desk.take_rest(listener);
     desk.shared.listening.fetch_sub(1, Ordering::Relaxed);
     let drain = desk.shared.workers[number].set().settings.drain.0;
-    if timeout(drain, desk.leave()).await.is_err() {
+    if timeout(drain, desk.leave(LINGER.min(drain / 2))).await.is_err() {
         tracing::warn!("requests were still on their way when the drain time ended");
     }
 }
@@ -138,8 +138,8 @@ impl Desk {
     }
 
     /// Waits for the connections that are open: first for those that close by themselves, then for all.
-    async fn leave(&self) {
-        if timeout(LINGER, self.closing.closed()).await.is_err() {
+    async fn leave(&self, linger: Duration) {
+        if timeout(linger, self.closing.closed()).await.is_err() {
             self.closing.send_replace(true);
             self.closing.closed().await;
         }

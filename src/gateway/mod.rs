@@ -94,7 +94,7 @@ pub struct Running {
 ///
 /// # Errors
 /// When the port cannot be bound, the certificate cannot be read, or a thread cannot be started.
-pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
+pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
     let listener = bind(&settings).map_err(|error| explain(settings.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tls = settings.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
@@ -104,7 +104,7 @@ pub fn start(settings: Settings, routes: Routes<CompiledRule>, secrets: &Secrets
     };
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
-    let set = Set::new(settings.clone(), &routes, &tally);
+    let set = Set::new(settings.clone(), routes, &tally);
     let shared = Arc::new(Shared {
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),

@@ -312,7 +312,7 @@ mod tests {
         let compiler = Compiler::new::<Upstream>();
         let (rule, _) = compiler.compile("acme", &Source::new("acme.toml", rule), &serde_json::Map::new(), &host);
         let routes = Routes::new([("acme".to_owned(), rule.expect("it is sound"))]);
-        let running = start(settings, routes, &Secrets::Placeholders).expect("a free port can be bound");
+        let running = start(settings, &routes, &Secrets::Placeholders).expect("a free port can be bound");
         // The request after it comes over the same connection.
         let mut stream = ask(
             running.address(),

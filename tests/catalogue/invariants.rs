@@ -59,7 +59,7 @@ fn judge(entry: &Entry, case: &Case, login: &Login, origins: &Origins) -> Vec<St
 /// Members of an answer that are not what OpenID Connect Core 5.1 has them be.
 pub fn unsound(claims: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
-    if !claims.get("sub").and_then(Value::as_str).is_some_and(|sub| !sub.trim().is_empty()) {
+    if claims.get("sub").and_then(Value::as_str).is_none_or(|sub| sub.trim().is_empty()) {
         found.push("no `sub` that is a text and says something".to_owned());
     }
     for (name, value) in claims {

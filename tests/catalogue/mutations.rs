@@ -161,9 +161,9 @@ fn change(body: &mut Value, place: &[Step], value: Option<&Value>) {
         }
         (Step::Element(at), Value::Array(items)) => {
             if rest.is_empty() {
-                items[*at] = value.cloned().unwrap_or_default()
+                items[*at] = value.cloned().unwrap_or_default();
             } else {
-                change(&mut items[*at], rest, value)
+                change(&mut items[*at], rest, value);
             }
         }
         _ => panic!("the place was there"),

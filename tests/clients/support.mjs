@@ -21,7 +21,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -34,7 +34,7 @@ export const SUITE = { timeout: 60_000 };
 export function claimsmithBinary() {
   const named = process.env.CLAIMSMITH_BIN;
   const candidates = named
-    ? [named]
+    ? [resolve(named)] // tests start it in folders of their own
     : ['release', 'debug'].map((profile) =>
         fileURLToPath(new URL(`../../target/${profile}/claimsmith`, import.meta.url)),
       );

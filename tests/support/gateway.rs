@@ -100,7 +100,7 @@ impl Setup {
         let loaded = self.load();
         let problems: Vec<_> = loaded.problems.iter().map(|problem| &problem.message).collect();
         assert!(loaded.refused.is_empty(), "refused {:?}: {problems:?}", loaded.refused);
-        let running = start(self.settings, loaded.routes, &self.secrets).expect("a free port can be bound");
+        let running = start(self.settings, &loaded.routes, &self.secrets).expect("a free port can be bound");
         Gateway { address: running.address(), running: Some(running), _folder: self.folder }
     }
 }

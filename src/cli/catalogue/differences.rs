@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
-use similar::TextDiff;
+use imara_diff::{Algorithm, BasicLineDiffPrinter, Diff, InternedInput, UnifiedDiffConfig};
 
 use crate::{
     catalogue::PREFIX,
     cli::output,
     gateway::{catalogue, files, is_file, source},
 };
-
-/// Lines around a change that are shown.
-const CONTEXT: usize = 3;
 
 /// Shows the differences of rules and cases; true if there is one.
 pub(super) fn show(folder: &Path, names: &[String]) -> Result<bool, String> {
@@ -26,16 +23,22 @@ pub(super) fn show(folder: &Path, names: &[String]) -> Result<bool, String> {
             let local = local.as_ref().map_or("", |source| &*source.text);
             if local != text {
                 differ += 1;
-                let diff = TextDiff::from_lines(text, local);
-                let header = (format!("{PREFIX}{file}"), path.display().to_string());
-                let shown = diff.unified_diff().context_radius(CONTEXT).header(&header.0, &header.1).to_string();
-                output::say(shown.trim_end());
+                output::say(&format!("--- {PREFIX}{file}\n+++ {}", path.display()));
+                output::say(changes(text, local).trim_end());
             }
         }
     }
     let looked_at = output::count(names.len(), "rule");
     output::remark(&format!("{looked_at} with the name of a shipped one; {differ} of the files differ"));
     Ok(differ > 0)
+}
+
+/// The lines that differ, with a few around them.
+fn changes(shipped: &str, local: &str) -> String {
+    let lines = InternedInput::new(shipped, local);
+    let mut diff = Diff::compute(Algorithm::Histogram, &lines);
+    diff.postprocess_lines(&lines);
+    diff.unified_diff(&BasicLineDiffPrinter(&lines.interner), UnifiedDiffConfig::default(), &lines).to_string()
 }
 
 /// The rules of the folder that have the name of a shipped one.

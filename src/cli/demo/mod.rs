@@ -54,7 +54,7 @@ async fn show(arguments: &Arguments) -> Result<u8, String> {
     let (rule, problems) = Compiler::new::<Upstream>().compile("demo", &source, &serde_json::Map::new(), &host);
     output::show_problems(&problems.sorted());
     let rule = rule.ok_or("the demo's own rule is refused")?;
-    let running = start(settings, Routes::new([("demo".to_owned(), rule)]), &secrets)?;
+    let running = start(settings, &Routes::new([("demo".to_owned(), rule)]), &secrets)?;
     let address = running.address();
 
     let profile = ask(&host, &format!("{origin}/v2/me"), provider::TOKEN).await?;
