@@ -69,6 +69,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How upstreams are reached.
     pub upstream: Upstream,
+    /// What is kept of answers.
+    pub cache: Cache,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
 }
@@ -160,10 +162,28 @@ pub struct Upstream {
     pub connect_timeout: Span,
     /// Bytes of an answer's body, decompressed.
     pub max_body: usize,
+    /// Requests on their way to one origin at once; more are answered 503.
+    pub max_per_origin: usize,
+    /// Failures in a row after which an origin is left alone; 0 for never.
+    pub trip_after: u32,
+    /// How often an origin that is left alone is tried.
+    pub probe_every: Span,
+    /// Repeated attempts, in percent of the requests to an origin.
+    pub retry_budget: u32,
+    /// How long an origin's word that it wants no more requests of a caller holds at most.
+    pub max_hold: Span,
     /// A PEM file with roots that are trusted besides those of the web.
     pub roots: Option<PathBuf>,
     /// Origins that are reached at another origin, for staging and tests.
     pub reroute: BTreeMap<Origin, Origin>,
+}
+
+/// `[cache]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Bytes of answers that are kept for rules that ask for it.
+    pub max_bytes: u64,
 }
 
 /// `[rule.NAME]`
@@ -202,8 +222,15 @@ impl Default for Settings {
             admin: Admin::default(),
             tls: None,
             upstream: Upstream::default(),
+            cache: Cache::default(),
             rule: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache { max_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -258,6 +285,11 @@ impl Default for Upstream {
         Upstream {
             connect_timeout: Span(Duration::from_secs(5)),
             max_body: 1024 * 1024,
+            max_per_origin: 1024,
+            trip_after: 10,
+            probe_every: Span(Duration::from_secs(5)),
+            retry_budget: 10,
+            max_hold: Span(Duration::from_secs(60)),
             roots: None,
             reroute: BTreeMap::new(),
         }

@@ -11,6 +11,8 @@
 
 mod support;
 
+// Answers that are used again, and for whom.
+mod caches;
 // Health, metrics and the state of the rules.
 mod admin;
 // What the upstream gets to see, and what becomes of its answer.
@@ -39,6 +41,8 @@ mod failures;
 mod floors;
 // Request in, answer out, over real sockets.
 mod flow;
+// What upstreams get when they fail, say that it is enough, or close connections.
+mod manners;
 // The one look of rules.
 mod format;
 // Functions that rules may call, and where they are listed.

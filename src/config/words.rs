@@ -30,6 +30,7 @@ pub static SETTINGS: Table = table(
         key("admin", &[Takes::Table(&ADMIN)], r#"{ listen = "127.0.0.1:8081" }"#, ADMIN.doc),
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
+        key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
         key("rule", &[Takes::Table(&RULES)], r#"{ acme = { vars = { host = "api.acme.example" } } }"#, RULES.doc),
     ],
     Choice::Free,
@@ -116,6 +117,21 @@ static UPSTREAM: Table = table(
     &[
         key("connect_timeout", DURATION, r#""5s""#, "The time to connect, TLS included."),
         key("max_body", COUNT, "1048576", "Bytes of an answer's body, decompressed."),
+        key("max_per_origin", COUNT, "1024", "Requests on their way to one origin at once; more are answered 503."),
+        key(
+            "trip_after",
+            COUNT,
+            "10",
+            "Failures in a row (no connection, no answer, 502, 503, 504) after which an origin is left alone; 0 for never.",
+        ),
+        key("probe_every", DURATION, r#""5s""#, "How often an origin that is left alone is tried, by one request."),
+        key("retry_budget", COUNT, "10", "Repeated attempts, in percent of the requests to an origin."),
+        key(
+            "max_hold",
+            DURATION,
+            r#""60s""#,
+            "How long a caller's requests are held back at most when an origin asks for it (`Retry-After`).",
+        ),
         key(
             "roots",
             PLAIN,
@@ -129,6 +145,13 @@ static UPSTREAM: Table = table(
             REROUTE.doc,
         ),
     ],
+    Choice::Free,
+);
+
+static CACHE: Table = table(
+    "cache",
+    "What is kept of answers, for rules that ask for it.",
+    &[key("max_bytes", COUNT, "67108864", "Bytes of answers that are kept; the least useful go first.")],
     Choice::Free,
 );
 

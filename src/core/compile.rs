@@ -1,7 +1,7 @@
 //! From a rule as written to a rule that runs: each step compiles its part, and all
 //! problems are kept.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use super::{
     receiver::{self, Contract},
     require,
     rule::{self, Key, Rule, is_rule_name},
-    script, token,
+    script, store, token,
     trace::Point,
     value::{Engine, Known},
 };
@@ -35,6 +35,10 @@ pub struct CompiledRule {
     pub(super) claims: claims::Plan,
     pub(super) script: Option<script::Plan>,
     pub(super) receiver: Option<receiver::Plan>,
+    /// How long its answers are used again.
+    pub(super) cache: Option<rule::Lifetimes>,
+    /// Names this rule with its vars, secrets and script: what is kept for one is of no use to another.
+    pub(super) revision: store::Key,
     untried: Option<Problem>,
     /// What nobody who looks on may see.
     pub(super) secrets: BTreeMap<String, Secret>,
@@ -145,14 +149,22 @@ impl Compiler {
         let contract = receiver::find(rule, problems);
         let kinds = contract.map(|contract| contract.kinds(rule.subject_name())).unwrap_or_default();
         let claims = claims::compile(rule, kinds, &known, problems);
-        let script = script::compile(rule, |file| host.script(file), &known, problems);
+        let beside = RefCell::new(String::new());
+        let read = |file: &str| host.script(file).inspect(|text| beside.borrow_mut().clone_from(text));
+        let script = script::compile(rule, read, &known, problems);
         let headers = listed_headers(rule, problems);
+        let cache = rule.cache.as_ref().map(|cache| cache.lifetimes(&rule.source, problems));
         let (token, mut calls, require, claims, script) = (token?, calls?, require?, claims?, script?);
         calls.keep(&require.mentions());
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
+        if let Some(written) = &rule.cache {
+            calls::check_changes(&rule.source, written, &calls, problems);
+        }
+        let revision = revision(name, rule, &vars, &secrets, &beside.borrow());
+        calls.bind(revision, cache.is_some());
         calls::check_texts(&rule.source, &rule.calls, &calls, problems);
         // What is wrong already would only be told twice.
         if let Some(contract) = contract.filter(|_| !problems.refuse()) {
@@ -178,10 +190,22 @@ impl Compiler {
             claims,
             script,
             receiver: contract.map(|contract| receiver::Plan::new(contract, rule)),
+            cache: cache.flatten(),
+            revision,
             untried: audit::untried(rule),
             secrets,
         })
     }
+}
+
+/// Everything that decides what a compiled rule does.
+fn revision(name: &str, rule: &Rule, vars: &Value, secrets: &BTreeMap<String, Secret>, script: &str) -> store::Key {
+    let vars = vars.to_string();
+    let mut parts = vec![env!("CARGO_PKG_VERSION"), name, &rule.source.text, &vars, script];
+    for (name, secret) in secrets {
+        parts.extend([name.as_str(), secret.expose()]);
+    }
+    store::Key::new("revision of a rule", &parts)
 }
 
 /// What a rule is made of besides its own text; all of it is read when the rule is loaded.

@@ -1,5 +1,7 @@
 //! The flow of one request.
 
+mod cached;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -8,6 +10,7 @@ use super::{
     calls::{self, Summary},
     compile::CompiledRule,
     facts::Facts,
+    freshness::Freshness,
     host::Host,
     message::{Request, Response},
     receiver::{self, Errors},
@@ -89,32 +92,66 @@ async fn steps<H: Host>(
 ) -> Result<Response, Failure> {
     let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     let token = Token::receive(request, reception.query_token)?;
-    let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, describe(rule, request));
-    let mut memory = Memory::default();
     if let Some(trace) = trace {
         trace.hide("token", token.value());
     }
-    if let Some(check) = &rule.token {
-        facts.verified(check.run(&token, host).await?);
+    let work = Work { rule, request, token, host, trace, began };
+    match rule.cache {
+        None => work.run(calls).await,
+        Some(lifetimes) => cached::answer(lifetimes, work, calls).await,
     }
-    tell(trace, || received(rule, &token, H::clock().saturating_sub(began)));
-    let round = calls::Round { token: &token, host, trace, began };
-    calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
-    rule.require.run(&facts, &mut memory, trace)?;
-    let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
-    if let Some(script) = &rule.script {
-        script.watch(&facts, &mut memory, &claims, trace);
-        let changed = script.run(&facts, &mut memory, &claims)?;
-        let after = rule.claims.reread(&claims, changed)?;
-        script.tell(trace, &claims, &after);
-        claims = after;
+}
+
+/// Everything that an answer is made of.
+struct Work<'a, H> {
+    rule: &'a CompiledRule,
+    request: &'a Request,
+    token: Token,
+    host: &'a H,
+    trace: Option<&'a Trace>,
+    /// When the evaluation began, for the trace.
+    began: Duration,
+}
+
+impl<H: Host> Work<'_, H> {
+    async fn run(&self, calls: &mut Summary) -> Result<Response, Failure> {
+        let Work { rule, request: _, token, host, trace, began } = self;
+        let (host, trace, began) = (*host, *trace, *began);
+        let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, self.describe());
+        let mut memory = Memory::default();
+        if let Some(check) = &rule.token {
+            let claims = check.run(token, host).await?;
+            if let Some(end) = token::expiry(&claims).filter(|_| rule.cache.is_some()) {
+                calls.again = calls.again.and(Freshness::until(end, H::now()));
+            }
+            facts.verified(claims);
+        }
+        tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
+        let round = calls::Round { token, host, trace, began };
+        calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
+        rule.require.run(&facts, &mut memory, trace)?;
+        let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
+        if let Some(script) = &rule.script {
+            script.watch(&facts, &mut memory, &claims, trace);
+            let changed = script.run(&facts, &mut memory, &claims)?;
+            let after = rule.claims.reread(&claims, changed)?;
+            script.tell(trace, &claims, &after);
+            claims = after;
+        }
+        rule.claims.identify(&claims)?;
+        let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
+        receiver.keep(&mut claims, trace)?;
+        let response = response::claims(&claims);
+        receiver.weigh(&claims, response.body().len())?;
+        Ok(response)
     }
-    rule.claims.identify(&claims)?;
-    let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
-    receiver.keep(&mut claims, trace)?;
-    let response = response::claims(&claims);
-    receiver.weigh(&claims, response.body().len())?;
-    Ok(response)
+}
+
+impl<H> Work<'_, H> {
+    /// `request` in the document, if the rule reads it.
+    fn describe(&self) -> Value {
+        describe(self.rule, self.request)
+    }
 }
 
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
     identity::{Half, Identity},
     message::{Answer, FetchError, Outgoing, Secret},
-    store::{Entry, Key},
+    store::{Entry, Key, Seal},
 };
 
 /// Where a secret's value comes from. A rule holds this, never the value.
@@ -66,6 +68,25 @@ pub trait Host {
     /// Takes away an entry that turned out to be of no use; one that came in its place stays.
     async fn forget(&self, key: &Key, stale: &Entry) {
         let _ = (key, stale);
+    }
+
+    /// Makes the names under which answers are kept. A host without one keeps none, and rules run without their caches.
+    fn seal(&self) -> Option<&Seal> {
+        None
+    }
+
+    /// The entry under a key, if there is one and its lifetime is not over.
+    async fn recall(&self, _key: &Key) -> Option<Entry> {
+        None
+    }
+
+    /// Keeps an entry for its lifetime, in the place of any other under this key. A host may let it go sooner.
+    async fn keep(&self, _key: &Key, _entry: Entry) {}
+
+    /// Whether one more attempt may be made of a request to this address: those that fail together must not all
+    /// come again.
+    fn may_repeat(&self, _address: &Url) -> bool {
+        true
     }
 
     /// Waits this long, and up to half as long again: the host varies it, so that those who failed together do

@@ -33,7 +33,7 @@ pub struct Outgoing {
 }
 
 /// An upstream's answer, whatever its status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The status code.
     pub status: StatusCode,
@@ -58,6 +58,19 @@ pub enum FetchError {
     Refused(String),
     /// The connection broke before the answer was complete, or it was not HTTP.
     Broken(String),
+    /// Nothing was sent.
+    Spared(Spare),
+}
+
+/// Why an upstream is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spare {
+    /// It failed several times in a row, and is tried again in a while.
+    Resting,
+    /// It wants no requests of this caller for so many seconds.
+    Limited(u64),
+    /// As many requests as it may get are on their way.
+    Busy,
 }
 
 impl FetchError {
@@ -69,6 +82,11 @@ impl FetchError {
             FetchError::TooLarge(limit) => format!("the answer has more than {limit} bytes"),
             FetchError::Refused(why) => format!("our certificate was refused: {why}"),
             FetchError::Broken(why) => format!("the answer broke off: {why}"),
+            FetchError::Spared(Spare::Resting) => {
+                "it failed several times in a row, and is left alone for a while".into()
+            }
+            FetchError::Spared(Spare::Limited(seconds)) => format!("it wants no requests for {seconds} s"),
+            FetchError::Spared(Spare::Busy) => "as many requests as it may get are on their way".into(),
         }
     }
 }

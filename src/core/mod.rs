@@ -21,6 +21,7 @@ mod response;
 // The words that the steps share.
 mod denial;
 mod facts;
+mod freshness;
 mod host;
 pub mod identity;
 pub mod jose;
@@ -68,7 +69,7 @@ pub use self::{
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
-    message::{Answer, FetchError, Outgoing, Request, Response, Secret},
+    message::{Answer, FetchError, Outgoing, Request, Response, Secret, Spare},
     outline::{LongestPath, Outline, Reader},
     propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},

@@ -23,7 +23,7 @@ struct Guard {
 }
 
 /// A guard that does not hold, or could not be asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// It does not hold.
     Denied(Denial, String),

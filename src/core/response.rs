@@ -11,7 +11,7 @@ use super::{
     claims::{self, Claims},
     denial::Denial,
     jose,
-    message::{FetchError, Response},
+    message::{FetchError, Response, Spare},
     receiver::{self, Errors},
     require, script,
     token::{self, Unverified},
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Everything that can end a request without claims.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// No usable token.
     Token(token::Failure),
@@ -266,6 +266,11 @@ impl Cause {
                 retry_after: Some(seconds.unwrap_or(RETRY_SECONDS)),
                 ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the provider limits the rate of requests")
             },
+            Cause::Fetch(FetchError::Spared(spare)) | Cause::OwnToken(TokenFault::Fetch(FetchError::Spared(spare)))
+                if *spare != Spare::Resting =>
+            {
+                spared(*spare)
+            }
             Cause::Fetch(FetchError::Timeout) | Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) => {
                 plain(S::GATEWAY_TIMEOUT, "server_error", "the provider did not answer in time")
             }
@@ -281,6 +286,21 @@ impl Cause {
                 plain(S::INTERNAL_SERVER_ERROR, "server_error", "the request to the provider could not be made")
             }
         }
+    }
+}
+
+/// Nothing was sent: the provider, or we, would have had too much to do.
+fn spared(spare: Spare) -> Outward<'static> {
+    let (seconds, description) = match spare {
+        Spare::Limited(seconds) => (seconds, "the provider limits the rate of requests"),
+        Spare::Busy | Spare::Resting => (RETRY_SECONDS, "too many requests to the provider are on their way"),
+    };
+    Outward {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        error: "temporarily_unavailable",
+        description,
+        challenge: false,
+        retry_after: Some(seconds),
     }
 }
 
@@ -358,6 +378,11 @@ pub fn claims(claims: &Claims<'_>) -> Response {
         SerializeMap::end(map)
     });
     written.expect("writing JSON values with text keys into memory does not fail");
+    again(body.into())
+}
+
+/// The answer with claims that were written before.
+pub fn again(body: Bytes) -> Response {
     let mut response = json(body);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response

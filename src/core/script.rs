@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 /// Why the script gave no claims.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// It called `reject`.
     Denied(Denial, String),

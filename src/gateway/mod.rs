@@ -13,6 +13,7 @@ mod listener;
 mod load;
 mod loader;
 mod log;
+mod manners;
 mod metrics;
 mod reload;
 mod service;
@@ -115,7 +116,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         tally,
         status: Status::default(),
     });
-    let store = Store::new();
+    let store = Store::with(&shared.settings);
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;

@@ -152,22 +152,72 @@ impl Service {
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let given_up = (!outcome.calls.given_up.is_empty()).then(|| outcome.calls.given_up.join(","));
         let given_up = given_up.as_deref();
+        let some = |count: u32| (count > 0).then_some(count);
+        let (kept, stale) = (some(outcome.calls.kept), some(outcome.calls.stale));
         let reason = outcome.failure.as_ref().map(Failure::words);
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
         let blame = outcome.failure.as_ref().map(Failure::blame);
         match blame {
             Some(Blame::Us) => {
-                tracing::error!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
+                tracing::error!(
+                    rule,
+                    method,
+                    status,
+                    duration_us,
+                    calls,
+                    kept,
+                    stale,
+                    given_up,
+                    reason,
+                    request_id = id,
+                    message
+                );
             }
             Some(Blame::Upstream) => {
-                tracing::warn!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
+                tracing::warn!(
+                    rule,
+                    method,
+                    status,
+                    duration_us,
+                    calls,
+                    kept,
+                    stale,
+                    given_up,
+                    reason,
+                    request_id = id,
+                    message
+                );
             }
-            None if given_up.is_some() => {
-                tracing::warn!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
+            None if given_up.is_some() || stale.is_some() => {
+                tracing::warn!(
+                    rule,
+                    method,
+                    status,
+                    duration_us,
+                    calls,
+                    kept,
+                    stale,
+                    given_up,
+                    reason,
+                    request_id = id,
+                    message
+                );
             }
             None | Some(Blame::Caller) => {
-                tracing::info!(rule, method, status, duration_us, calls, given_up, reason, request_id = id, message);
+                tracing::info!(
+                    rule,
+                    method,
+                    status,
+                    duration_us,
+                    calls,
+                    kept,
+                    stale,
+                    given_up,
+                    reason,
+                    request_id = id,
+                    message
+                );
             }
         }
         if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {

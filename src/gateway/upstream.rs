@@ -22,13 +22,14 @@ use super::{
     Store,
     clients::{self, Clients},
     clock,
+    manners::{Origin, asked_to_wait},
 };
 use crate::{
     config::Settings,
     core::{
         Answer, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource,
         identity::{Half, Identity},
-        store::{Entry, Key},
+        store::{Entry, Key, Seal},
     },
 };
 
@@ -84,8 +85,27 @@ impl Upstream {
         Url::parse(&format!("{to}{}", &url[Position::BeforePath..])).unwrap_or(url)
     }
 
-    async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result<Answer, FetchError> {
-        let mut response = client.execute(request).await.map_err(|error| fault(&error))?;
+    /// The head of an answer. A connection that the upstream closed while it lay idle is no failure: what does no
+    /// harm when it comes twice is sent over another.
+    async fn head(
+        &self,
+        client: &Client,
+        request: reqwest::Request,
+        sent: &Sent,
+    ) -> Result<reqwest::Response, FetchError> {
+        let error = match client.execute(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let again = sent.request.as_ref().filter(|sent| sent.method().is_idempotent() && was_closed(&error));
+        match again.and_then(reqwest::Request::try_clone).filter(|_| sent.origin.may_repeat()) {
+            Some(again) => client.execute(again).await.map_err(|error| fault(&error)),
+            None => Err(fault(&error)),
+        }
+    }
+
+    async fn exchange(&self, client: &Client, request: reqwest::Request, sent: &Sent) -> Result<Answer, FetchError> {
+        let mut response = self.head(client, request, sent).await?;
         if response.content_length().is_some_and(|length| length > self.max_body as u64) {
             return Err(FetchError::TooLarge(self.max_body));
         }
@@ -142,15 +162,29 @@ impl Host for Upstream {
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
+        let sent = Sent {
+            origin: self.store.manners.of(&request.url()[..Position::BeforePath]),
+            identity: identity.as_ref().map(|identity| identity.name()),
+            request: request.try_clone(),
+        };
+        let pass = sent.origin.enter(clock, || sent.who(self.store.seal()?)).map_err(FetchError::Spared)?;
         let made = identity.map(|identity| self.clients.of(&identity)).transpose()?;
         let client = made.as_ref().unwrap_or(self.clients.plain());
-        match timeout {
-            Some(limit) => {
-                tokio::time::timeout(limit, self.exchange(client, request)).await.unwrap_or(Err(FetchError::Timeout))
-            }
+        let outcome = match timeout {
+            Some(limit) => tokio::time::timeout(limit, self.exchange(client, request, &sent))
+                .await
+                .unwrap_or(Err(FetchError::Timeout)),
             // The deadline of the whole request holds.
-            None => self.exchange(client, request).await,
+            None => self.exchange(client, request, &sent).await,
+        };
+        if let Ok(answer) = &outcome
+            && let Some(wait) = asked_to_wait(answer, Self::now())
+            && let Some(who) = self.store.seal().and_then(|seal| sent.who(seal))
+        {
+            sent.origin.hold(who, wait, clock());
         }
+        pass.end(&outcome);
+        outcome
     }
 
     fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
@@ -189,6 +223,23 @@ impl Host for Upstream {
         self.store.forget(key, stale).await;
     }
 
+    fn seal(&self) -> Option<&Seal> {
+        self.store.seal()
+    }
+
+    async fn recall(&self, key: &Key) -> Option<Entry> {
+        self.store.recall(key).await
+    }
+
+    async fn keep(&self, key: &Key, entry: Entry) {
+        self.store.keep(key, entry).await;
+    }
+
+    fn may_repeat(&self, address: &Url) -> bool {
+        let address = self.lead(address.clone());
+        self.store.manners.of(&address[..Position::BeforePath]).may_repeat()
+    }
+
     async fn pause(&self, least: Duration) {
         // A hasher with fresh keys is as random as this has to be.
         let part = f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX);
@@ -203,6 +254,45 @@ impl Host for Upstream {
         // A clock before 1970 is wrong; nothing is valid then.
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
+}
+
+/// What is remembered of a request while it is on its way.
+struct Sent {
+    origin: Arc<Origin>,
+    identity: Option<Key>,
+    request: Option<reqwest::Request>,
+}
+
+impl Sent {
+    /// A name for whoever an upstream takes for the sender: all credentials, wherever they may stand.
+    fn who(&self, seal: &Seal) -> Option<Key> {
+        let request = self.request.as_ref()?;
+        let headers = request.headers().iter().filter(|(_, value)| value.is_sensitive());
+        let name = seal
+            .name("sender")
+            .list(headers.flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))
+            .list(request.url().query())
+            .list(request.body().and_then(reqwest::Body::as_bytes))
+            .list(self.identity.as_ref().map(|identity| identity.bytes().to_owned()));
+        Some(name.key())
+    }
+}
+
+/// True if the other side closed the connection before a byte of its answer came, as one that was kept for too long.
+fn was_closed(error: &reqwest::Error) -> bool {
+    let mut inner: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = inner {
+        let by_hyper = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let by_socket = error.downcast_ref::<io::Error>().is_some_and(|error| {
+            use io::ErrorKind as K;
+            matches!(error.kind(), K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe)
+        });
+        if by_hyper || by_socket {
+            return true;
+        }
+        inner = error.source();
+    }
+    false
 }
 
 fn environment(name: &str) -> Result<Secret, String> {

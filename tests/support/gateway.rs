@@ -67,15 +67,27 @@ impl Setup {
 
     /// Compiles the rules without serving them.
     pub fn load(&self) -> Loaded {
-        let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
-            .expect("a host can be made");
+        let host =
+            claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::with(&self.settings))
+                .expect("a host can be made");
         load(&self.settings, &host).expect("the folder can be read")
+    }
+
+    /// A host for the rules, and the rules, without serving. All rules must be sound.
+    pub fn host(&self) -> (claimsmith::gateway::Upstream, Loaded) {
+        let host =
+            claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::with(&self.settings))
+                .expect("a host can be made");
+        let loaded = load(&self.settings, &host).expect("the folder can be read");
+        assert!(loaded.refused.is_empty(), "refused {:?}", loaded.refused);
+        (host, loaded)
     }
 
     /// Answers one request without serving, to see why it fails.
     pub fn outcome(&self, path: &str, token: &str) -> Outcome {
-        let host = claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::new())
-            .expect("a host can be made");
+        let host =
+            claimsmith::gateway::Upstream::new(&self.settings, self.secrets.clone(), Store::with(&self.settings))
+                .expect("a host can be made");
         let loaded = load(&self.settings, &host).expect("the folder can be read");
         let request = http::Request::get(path).header("authorization", format!("Bearer {token}"));
         let request = request.body(bytes::Bytes::new()).expect("a sound request");

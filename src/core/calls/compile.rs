@@ -1,6 +1,7 @@
 //! From `[call.*]` as written to a plan that is ready to run.
 
 mod address;
+mod cache;
 mod headers;
 mod lists;
 mod order;
@@ -9,6 +10,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use http::Method;
 
+pub use self::cache::check_changes;
 pub(super) use self::headers::{USER_AGENT, named};
 use self::{
     address::fold_query,
@@ -95,6 +97,7 @@ impl Compiler<'_> {
     fn call(&mut self, call: &rule::Call) -> Option<Call> {
         let before = self.problems.len();
         let method = self.method(call);
+        let safe = method.as_ref().is_some_and(|method| cache::is_safe(call, method));
         let decoder = self.decoder(call)?;
         let (headers, fixed_headers, fixed_shown, content_type) = self.headers(call, decoder.accept());
         let body = Body::compile(self.source, call.body.as_ref(), content_type.as_deref(), self.known, self.problems);
@@ -133,6 +136,7 @@ impl Compiler<'_> {
             name: call.name.name.clone(),
             place: rule::place(self.source, &call.name.span),
             method: method?,
+            safe,
             address: address?,
             query,
             fixed_headers,
@@ -158,6 +162,8 @@ impl Compiler<'_> {
             retry,
             each,
             paginate,
+            cache: None,
+            watched: false,
         };
         if compiled.graphql {
             compiled.shape.add(&["errors".into()]);
@@ -165,6 +171,7 @@ impl Compiler<'_> {
         self.auth(call, &mut compiled);
         self.token(call, &mut compiled);
         fold_query(&mut compiled);
+        compiled.cache = self.cache(call, &compiled);
         (self.problems.len() == before
             || !self.problems.iter().skip(before).any(|problem| problem.severity() == Severity::Error))
         .then_some(compiled)

@@ -39,6 +39,15 @@ impl Meta {
         !matches!(self, Meta::Unread)
     }
 
+    /// True if a header is read.
+    pub(super) fn reads(&self, name: &HeaderName) -> bool {
+        match self {
+            Meta::Unread => false,
+            Meta::Some(names) => names.contains(name),
+            Meta::All => !PRIVATE_HEADERS.contains(name),
+        }
+    }
+
     /// What is kept of an answer. A header that stands several times is one, as RFC 9110, section 5.3, joins it;
     /// one that is no UTF-8 is left out.
     pub(super) fn of(&self, answer: &Answer) -> Value {

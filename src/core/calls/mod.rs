@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod cache;
 mod compile;
 mod decode;
 mod lists;
@@ -23,12 +24,13 @@ use http::StatusCode;
 use serde_json::Value;
 
 pub use auth::TokenFault;
-pub use compile::{check_texts, compile};
+pub use compile::{check_changes, check_texts, compile};
 pub use decode::{Text, read_text};
 pub use outline::{Need, Outline};
 pub use plan::Plan;
 
 use self::{
+    cache::{Came, Pending},
     lists::{Batch, Taken},
     plan::Call,
     retry::retry_after,
@@ -38,6 +40,7 @@ use self::{
 use super::{
     denial::Denial,
     facts::{Facts, Kept, Root},
+    freshness::Freshness,
     host::Host,
     message::{Answer, FetchError},
     token::Token,
@@ -46,7 +49,7 @@ use super::{
 };
 
 /// A call that failed, and so did the request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The call's name.
     pub call: String,
@@ -55,7 +58,7 @@ pub struct Failure {
 }
 
 /// Why a call gave no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Cause {
     /// The upstream refused the caller's token: 401.
     Unauthorized,
@@ -94,6 +97,31 @@ pub struct Summary {
     pub sent: u32,
     /// Optional calls that failed, by name.
     pub given_up: Vec<String>,
+    /// Answers for which nobody was asked: they were kept, or another request was waiting for them.
+    pub kept: u32,
+    /// Those among them that are old, and stand in for others that cannot be had.
+    pub stale: u32,
+    /// How long what came of it may be used again, if the rule wants to.
+    pub again: Freshness,
+}
+
+impl Summary {
+    /// Counts an answer by where it came from.
+    fn count(&mut self, returned: &Returned) {
+        self.again = self.again.and(returned.again);
+        match returned.came {
+            Came::Asked => {}
+            // It was taken for one that is sent.
+            Came::Shared | Came::Kept(_) => {
+                self.sent = self.sent.saturating_sub(1);
+                self.kept += 1;
+            }
+            Came::Stale => {
+                self.kept += 1;
+                self.stale += 1;
+            }
+        }
+    }
 }
 
 /// Everything that a running call may read, and the door.
@@ -124,8 +152,12 @@ pub async fn run<'r, H: Host>(
         && call.is_one_request()
     {
         if let Begun::Sent(ready) = begin(call, 0, facts, memory, round, summary)? {
-            let returned = send(call, (0, 0), ready, round).await;
-            finish(call, returned, facts, memory, round, summary)?;
+            let mut returned = send(call, (0, 0), ready, round).await;
+            summary.count(&returned);
+            let (pending, again) = (returned.pending.take(), returned.again);
+            let fine = finish(call, returned, facts, memory, round, summary);
+            settle_kept(pending, call, &fine, again, round).await;
+            fine?;
         }
         return Ok(());
     }
@@ -161,14 +193,23 @@ pub async fn run<'r, H: Host>(
             }
             waiting = still_waiting;
         }
-        let Some(returned) = running.next().await else { return Ok(()) };
+        let Some(mut returned) = running.next().await else { return Ok(()) };
+        summary.count(&returned);
+        let (pending, again) = (returned.pending.take(), returned.again);
         let number = returned.of.0;
         let call = &plan.calls[number];
         if call.is_one_request() {
-            finish(call, returned, facts, memory, round, summary)?;
+            let fine = finish(call, returned, facts, memory, round, summary);
+            settle_kept(pending, call, &fine, again, round).await;
+            fine?;
             done[number] = true;
         } else if let Some(batch) = &mut batches[number] {
-            match go_on(call, returned, batch, facts, memory, round, summary)? {
+            let (next, fine) = match go_on(call, returned, batch, facts, memory, round, summary) {
+                Ok((next, fine)) => (Ok(next), Ok(fine)),
+                Err(failure) => (Err(failure), Ok(false)),
+            };
+            settle_kept(pending, call, &fine, again, round).await;
+            match next? {
                 Some((entry, ready)) => running.push(send(call, (number, entry), ready, round)),
                 None => done[number] = settle(call, number, &mut batches[number], facts, memory, round, summary),
             }
@@ -222,7 +263,20 @@ fn begin<H>(
     }
 }
 
-/// Reads the answer of a call that is one request.
+/// Keeps an answer that is fine, where the rule asks for that.
+async fn settle_kept<H: Host>(
+    pending: Option<Box<Pending>>,
+    call: &Call,
+    fine: &Result<bool, Failure>,
+    again: Freshness,
+    round: &Round<'_, H>,
+) {
+    if let Some(pending) = pending {
+        pending.settle(call, matches!(fine, Ok(true)), again, round).await;
+    }
+}
+
+/// Reads the answer of a call that is one request. False if it is none, and the request goes on without it.
 fn finish<H>(
     call: &Call,
     returned: Returned,
@@ -230,8 +284,8 @@ fn finish<H>(
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
-) -> Result<(), Failure> {
-    let Returned { of: (number, _), told, answer, kept } = returned;
+) -> Result<bool, Failure> {
+    let Returned { of: (number, _), told, answer, kept, .. } = returned;
     let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
     if let Some(answer) = &answer {
         note_meta(call, answer, facts, memory);
@@ -246,16 +300,17 @@ fn finish<H>(
     if let Some(cause) = failed {
         // `fail_when` may have shown the answer to scripts, which must not keep it.
         memory.forget(Root::Call(number), &call.name);
-        return give_up(call, number, cause, told, seen, facts, round, summary);
+        give_up(call, number, cause, told, seen, facts, round, summary)?;
+        return Ok(false);
     }
     if let (Some(trace), Some(answer)) = (round.trace, &answer) {
         trace.add(told.step(call, String::new(), seen, Outcome::Answered));
         trace.add(Step::Decode { call: call.name.clone(), words: call.decoder.words(answer) });
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Reads one answer of a call that is several requests; gives the next of them to be sent.
+/// Reads one answer of a call that is several requests; gives the next of them to be sent, and whether it is fine.
 fn go_on<'r, H>(
     call: &'r Call,
     returned: Returned,
@@ -264,20 +319,21 @@ fn go_on<'r, H>(
     memory: &mut Memory,
     round: &Round<'_, H>,
     summary: &mut Summary,
-) -> Result<Option<(usize, Ready)>, Failure> {
-    let Returned { of, told, answer, kept } = returned;
+) -> Result<(Option<(usize, Ready)>, bool), Failure> {
+    let Returned { of, told, answer, kept, .. } = returned;
     let seen = answer.as_ref().map(|answer| (answer.status, answer.body.len()));
     let which = if round.trace.is_some() { batch.words(call, of.1) } else { String::new() };
     match batch.take(call, of, answer.as_ref(), kept, facts, memory, round.trace) {
         Ok(Taken { next, lost }) => {
             summary.sent += u32::from(next.is_some());
+            let fine = lost.is_none();
             if lost.is_some() || batch.is_shown() {
                 note(round, || {
                     let outcome = lost.map_or(Outcome::Answered, |cause| Outcome::GivenUp(cause.words()));
                     told.step(call, which, seen, outcome)
                 });
             }
-            Ok(next)
+            Ok((next, fine))
         }
         Err(cause) => {
             // What is still on its way for this call is of no use any more.
@@ -287,7 +343,7 @@ fn go_on<'r, H>(
                 words: format!("{which} failed, and with it the list"),
             });
             give_up(call, of.0, cause, told, seen, facts, round, summary)?;
-            Ok(None)
+            Ok((None, false))
         }
     }
 }

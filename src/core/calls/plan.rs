@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     auth::OwnToken,
     body::Body,
+    cache::Cache,
     decode::Decoder,
     lists::{Each, Paginate},
     meta::Meta,
@@ -35,6 +36,8 @@ pub(super) struct Call {
     /// Where the rule names it, for traces.
     pub(super) place: Place,
     pub(super) method: Method,
+    /// It changes nothing, as far as can be told.
+    pub(super) safe: bool,
     pub(super) address: Address,
     /// Parameters that only a request knows, their names encoded.
     pub(super) query: Vec<(String, Template)>,
@@ -71,6 +74,9 @@ pub(super) struct Call {
     pub(super) retry: Option<Retry>,
     pub(super) each: Option<Each>,
     pub(super) paginate: Option<Paginate>,
+    pub(super) cache: Option<Cache>,
+    /// Somebody wants to know how long its answers may be used again.
+    pub(super) watched: bool,
 }
 
 impl Call {

@@ -1,11 +1,16 @@
 //! One call on its way: its request put together, sent, and led on by redirects.
 
+use std::time::Duration;
+
 use http::{HeaderValue, StatusCode, header};
+use serde_json::Value;
 use url::Url;
 
 use super::{
     Cause, Round,
     auth::{OwnToken, bearer},
+    cache::{Came, Got, Pending},
+    decode::Decoder,
     fault, judge,
     plan::{Address, Call, TokenPlan},
     retry::Retry,
@@ -13,10 +18,11 @@ use super::{
 };
 use crate::core::{
     facts::{Facts, Kept, Shape},
+    freshness::Freshness,
     host::Host,
     message::{Answer, FetchError, Outgoing},
     store::Entry,
-    token::{Token, credentials},
+    token::{Token, credentials, expiry},
     value::{Credentials, Failure, Memory},
 };
 
@@ -39,6 +45,11 @@ pub(super) struct Returned {
     pub(super) answer: Option<Answer>,
     /// What is kept of it, if it is fine.
     pub(super) kept: Result<Kept, Cause>,
+    pub(super) came: Came,
+    /// How long it may be used again, if somebody wants to know.
+    pub(super) again: Freshness,
+    /// What is to be done once it is known whether it is fine.
+    pub(super) pending: Option<Box<Pending>>,
 }
 
 /// Puts the request of a call together.
@@ -175,9 +186,9 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
     let Ready { outgoing, shown } = ready;
     let mut told = Told::new(shown);
     told.depart(call, of.1, round);
-    let answer = match &call.own_token {
-        None => travel(call, outgoing, round, &mut told).await,
-        Some(own) => travel_as_us(call, own, outgoing, round, &mut told).await,
+    let Got { answer, came, pending } = match &call.cache {
+        None => Got::asked(exchange(call, outgoing, round, &mut told).await),
+        Some(cache) => Box::pin(cache.get(call, outgoing, round, &mut told)).await,
     };
     let (answer, kept) = match answer {
         Ok(answer) => {
@@ -187,7 +198,39 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
         Err(cause) => (None, Err(cause)),
     };
     told.arrive(round);
-    Returned { of, told, answer, kept }
+    let again = match (&answer, &kept) {
+        (Some(answer), Ok(kept)) if call.watched || pending.is_some() => again(call, answer, kept, came, H::now()),
+        _ => Freshness::UNBOUND,
+    };
+    Returned { of, told, answer, kept, came, again, pending }
+}
+
+/// How long an answer may be used again: as it says itself, and as the claims of a JWT say that it is.
+fn again(call: &Call, answer: &Answer, kept: &Kept, came: Came, now: Duration) -> Freshness {
+    let own = match came {
+        Came::Stale => Freshness::NONE,
+        Came::Kept(until) => Freshness { fresh: until.saturating_sub(now), ..Freshness::of(answer, now) },
+        Came::Asked | Came::Shared => Freshness::of(answer, now),
+    };
+    match (&call.decoder, kept) {
+        (Decoder::Jwt(_), Kept::Whole(Value::Object(claims))) => {
+            expiry(claims).map_or(own, |end| own.and(Freshness::until(end, now)))
+        }
+        _ => own,
+    }
+}
+
+/// The answer of the upstream to one request.
+pub(super) async fn exchange<H: Host>(
+    call: &Call,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+    told: &mut Told,
+) -> Result<Answer, Cause> {
+    match &call.own_token {
+        None => travel(call, outgoing, round, told).await,
+        Some(own) => travel_as_us(call, own, outgoing, round, told).await,
+    }
 }
 
 /// Judges and reads an answer. One page or one of many answers is kept whole: what is read of the list says
@@ -302,7 +345,12 @@ async fn persist<H: Host>(
         attempts += 1;
         let spent = H::clock().saturating_sub(started);
         match retry.wait(attempts, &outcome) {
-            Some(wait) if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout) => round.host.pause(wait).await,
+            Some(wait)
+                if outgoing.timeout.is_none_or(|timeout| spent + wait < timeout)
+                    && round.host.may_repeat(&outgoing.url) =>
+            {
+                round.host.pause(wait).await;
+            }
             _ => return outcome,
         }
         // The host may have waited longer; an attempt without any time would only hide what this one said.

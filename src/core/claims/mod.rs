@@ -64,7 +64,7 @@ pub enum Reader<'a> {
 }
 
 /// Why there is no claim set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The claim.
     pub claim: String,
@@ -73,7 +73,7 @@ pub struct Failure {
 }
 
 /// What is wrong with a claim.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Cause {
     /// It is required and absent.
     Missing,

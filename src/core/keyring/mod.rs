@@ -127,7 +127,7 @@ impl Remote {
         }
         match found.value {
             Stored::KeySet { keys, .. } => Some(keys),
-            Stored::AccessToken(_) | Stored::Done => None,
+            _ => None,
         }
     }
 

@@ -147,7 +147,7 @@ fn join(items: &[Value]) -> Option<String> {
 }
 
 /// A contract that an answer cannot keep.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// The name of the receiver.
     pub receiver: &'static str,

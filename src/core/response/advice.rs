@@ -4,7 +4,7 @@ use super::Failure;
 use crate::core::{
     calls::{Cause, TokenFault},
     claims, jose,
-    message::FetchError,
+    message::{FetchError, Spare},
     require, script,
     token::{self, Unverified},
     value,
@@ -20,7 +20,9 @@ impl Failure {
             }
             Failure::Token(_) => "malformed token, more than one, a token in the query",
             Failure::Unverified(Unverified::Token(_) | Unverified::Inactive) => "`[token]` does not accept the token",
-            Failure::Unverified(Unverified::RateLimited(_)) => "the provider answers 429",
+            Failure::Unverified(Unverified::RateLimited(_)) => {
+                "the provider answers 429, or asked to be spared by this caller for a while"
+            }
             Failure::Unverified(Unverified::Timeout) => "the deadline is spent",
             Failure::Unverified(_) => "the issuer's keys or introspection cannot be had, or refuse us",
             Failure::Call(failure) => failure.cause.row(),
@@ -31,7 +33,7 @@ impl Failure {
                 "script error or limit, missing required claim, wrong type, an answer that its receiver would refuse"
             }
             Failure::Deadline => "the deadline is spent",
-            Failure::Overload => "too many requests at once",
+            Failure::Overload => "too many requests at once, or to one provider",
             Failure::RequestTooLarge
             | Failure::TooManyHeaders
             | Failure::NoRule
@@ -133,7 +135,13 @@ impl Cause {
     fn row(&self) -> &'static str {
         match self {
             Cause::Unauthorized | Cause::Forbidden => "the provider answers 401, or 403, to the caller's token",
-            Cause::OwnToken(TokenFault::RateLimited(_)) | Cause::RateLimited(_) => "the provider answers 429",
+            Cause::OwnToken(TokenFault::RateLimited(_) | TokenFault::Fetch(FetchError::Spared(Spare::Limited(_))))
+            | Cause::RateLimited(_)
+            | Cause::Fetch(FetchError::Spared(Spare::Limited(_))) => {
+                "the provider answers 429, or asked to be spared by this caller for a while"
+            }
+            Cause::OwnToken(TokenFault::Fetch(FetchError::Spared(Spare::Busy)))
+            | Cause::Fetch(FetchError::Spared(Spare::Busy)) => "too many requests at once, or to one provider",
             Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) | Cause::Fetch(FetchError::Timeout) => {
                 "the deadline is spent"
             }
@@ -149,7 +157,9 @@ impl Cause {
             | Cause::Body(_)
             | Cause::Redirect(_)
             | Cause::List(_)
-            | Cause::Graphql => "the provider answers 5xx, no JSON, too much, nothing",
+            | Cause::Graphql => {
+                "the provider answers 5xx, no JSON, too much, nothing; or did so several times in a row, and is left alone"
+            }
         }
     }
 
@@ -201,5 +211,12 @@ fn fetch(error: &FetchError, call: &str) -> String {
         FetchError::TooLarge(_) => "ask for less, or raise the setting `upstream.max_body`".into(),
         FetchError::Refused(_) => format!("check the certificate and the key in `auth.mtls` of [call.{call}]"),
         FetchError::Broken(_) => format!("try again; `retry = 1` in [call.{call}] repeats it"),
+        FetchError::Spared(Spare::Resting) => {
+            "look at the failures before this one: it is tried again by itself".into()
+        }
+        FetchError::Spared(Spare::Limited(_)) => "wait a little, and try again".into(),
+        FetchError::Spared(Spare::Busy) => {
+            "raise the setting `upstream.max_per_origin`, if the provider bears it".into()
+        }
     }
 }

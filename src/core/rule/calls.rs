@@ -5,6 +5,7 @@ use toml::{Spanned, de::DeValue};
 
 use super::{
     auth::{self, Auth, Scheme},
+    cache::{self, Cache},
     decode::{self, Decode},
     text::{DENIAL_HELP, Fields, Key, Reader, Text},
     words,
@@ -50,6 +51,8 @@ pub struct Call {
     pub paginate: Option<Paginate>,
     /// How often a failed attempt is repeated.
     pub retry: Option<Retry>,
+    /// How long its answers are used again.
+    pub cache: Option<Cache>,
 }
 
 /// `each`.
@@ -240,6 +243,7 @@ fn call(reader: &mut Reader<'_>, name: Key, fields: &Fields<'_>) -> Option<Call>
         each: each(reader, fields),
         paginate: paginate(reader, fields),
         retry: retry(reader, fields),
+        cache: cache::read(reader, fields),
     };
     // Without its `each`, what reads `${each}` would be wrong as well.
     url.filter(|_| call.each.is_some() || !fields.has("each")).map(|_| call)

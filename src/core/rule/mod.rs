@@ -4,6 +4,7 @@
 //! exists and has the right type, and leaves the meaning to the steps.
 
 mod auth;
+mod cache;
 mod calls;
 mod cases;
 mod decode;
@@ -22,6 +23,7 @@ use toml::{
 };
 
 pub use auth::{ClientCredentials, Mtls, Scheme, Style};
+pub use cache::{Cache, Lifetimes};
 pub use calls::{Body, Call, Each, JsonBody, PageBy, Paginate, Retry, TokenPlace};
 pub use cases::{Asked, Case, Content, Expected, Recorded, Reply, Sent, read_cases};
 pub use decode::{Decode, Format};
@@ -49,6 +51,8 @@ pub struct Rule {
     pub receiver: Option<Text>,
     /// The claim that identifies the user; `sub` without one.
     pub subject: Option<Text>,
+    /// How long its answers are used again.
+    pub cache: Option<Cache>,
     /// Knobs with their defaults.
     pub vars: Vec<(Key, Value)>,
     /// Where secrets come from; `None` where that could not be read, which was reported.
@@ -166,6 +170,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rule {
         source: reader.source().clone(),
         receiver: reader.text(fields, "receiver"),
         subject,
+        cache: cache::read(reader, fields),
         vars,
         secrets: secrets(reader, fields),
         token: token::read(reader, fields),

@@ -15,7 +15,7 @@ use crate::core::{
     host::Host,
     jose::{self, Expectation},
     keyring::{self, Verifier},
-    message::{FetchError, Outgoing},
+    message::{FetchError, Outgoing, Spare},
     problem::{Code, Problems, Source},
     rule::{self, Introspect, Rule, Text},
     value::{Known, Position, Spot, Template, endpoint},
@@ -191,6 +191,7 @@ impl Introspection {
         let unreachable = |why: &str| Unverified::Unreachable(format!("the introspection endpoint: {why}"));
         let answer = host.fetch(request).await.map_err(|error| match error {
             FetchError::Timeout => Unverified::Timeout,
+            FetchError::Spared(Spare::Limited(seconds)) => Unverified::RateLimited(Some(seconds)),
             other => unreachable(&other.words()),
         })?;
         match answer.status {

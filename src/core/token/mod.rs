@@ -2,12 +2,15 @@
 
 mod check;
 
+use std::time::Duration;
+
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use http::{HeaderMap, HeaderValue, header};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 pub use self::check::{Check, Unverified, compile};
 use super::message::{Request, Secret};
@@ -86,6 +89,12 @@ impl Token {
         match &self.0 {
             Source::Header { token, .. } | Source::Parameter(token) => token.expose(),
         }
+    }
+
+    /// When it ends, since 1970, if it is a JWT and says so. Nothing is verified: whoever wrote it can only shorten how
+    /// long answers to it are kept.
+    pub fn expires(&self) -> Option<Duration> {
+        payload::<Map<String, Value>>(self.value()).and_then(|claims| expiry(&claims))
     }
 
     /// `Bearer TOKEN`.
@@ -181,21 +190,34 @@ fn is_bound(token: &str) -> bool {
     struct Claims {
         cnf: Option<serde::de::IgnoredAny>,
     }
+    payload::<Claims>(token).is_some_and(|claims| claims.cnf.is_some())
+}
+
+/// The claims of a signed JWT, without trust.
+fn payload<T: DeserializeOwned>(token: &str) -> Option<T> {
     // Every JWT header is a JSON object, so it starts with `{"`: anything else need not be decoded.
     if !token.starts_with("ey") {
-        return false;
+        return None;
     }
     let mut parts = token.split('.');
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return false;
+        return None;
     };
-    BASE64_URL_SAFE_NO_PAD
-        .decode(payload)
-        .ok()
-        // Of a list, serde would take the first item for the first member.
-        .filter(|json| json.trim_ascii_start().starts_with(b"{"))
-        .and_then(|json| serde_json::from_slice::<Claims>(&json).ok())
-        .is_some_and(|claims| claims.cnf.is_some())
+    let json = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
+    // Of a list, serde would take the first item for the first member.
+    json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(&json).ok())?
+}
+
+/// `exp` of claims (RFC 7519, section 4.1.4), since 1970. One that is there and is no number of seconds has passed.
+pub fn expiry(claims: &Map<String, Value>) -> Option<Duration> {
+    let end = claims.get("exp").filter(|end| !end.is_null())?;
+    let seconds = match end {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds: &f64| seconds.is_finite()).unwrap_or_default();
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
@@ -241,6 +263,30 @@ mod tests {
         ] {
             assert_eq!(receive(method, uri, headers, body), expected.map(str::to_owned), "{uri} {headers:?} {body}");
         }
+    }
+
+    #[test]
+    fn a_token_ends_when_it_says() {
+        let token = |claims: &str| {
+            let text = format!("eyJhbGciOiJub25lIn0.{}.s", BASE64_URL_SAFE_NO_PAD.encode(claims));
+            Token(Source::Parameter(Secret::new(text)))
+        };
+        for (claims, expected) in [
+            (r#"{"exp":1767225600}"#, Some(1_767_225_600)),
+            (r#"{"exp":1767225600.9}"#, Some(1_767_225_600)),
+            (r#"{"exp":"1767225600"}"#, Some(1_767_225_600)),
+            (r#"{"exp":1e300}"#, Some(u64::MAX)),
+            (r#"{"exp":-1}"#, Some(0)),
+            (r#"{"exp":"soon"}"#, Some(0)),
+            (r#"{"exp":true}"#, Some(0)),
+            (r#"{"exp":null}"#, None),
+            (r#"{"sub":"x"}"#, None),
+            ("[1]", None),
+        ] {
+            assert_eq!(token(claims).expires().map(|end| end.as_secs()), expected, "{claims}");
+        }
+        let opaque = Token(Source::Parameter(Secret::new("t0ken")));
+        assert_eq!(opaque.expires(), None);
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl Program {
                 secrets_of(expression, known, &mut secrets, spot, text, problems);
                 unknown_member(expression, known, spot, text, problems);
             }
+            mentions.now |= path.last().is_some_and(asks_the_time);
             true
         });
         let mut roots: Vec<(Root, Box<str>)> =
@@ -623,6 +624,15 @@ fn mention(expression: &Expr, path: &[ASTNode<'_>], known: &Known<'_>, mentions:
             mentions.add(root, []);
         }
         mentions.token |= variable.1 == "token";
+    }
+}
+
+fn asks_the_time(node: &ASTNode<'_>) -> bool {
+    match node {
+        ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _)) => {
+            call.name == "now"
+        }
+        _ => false,
     }
 }
 

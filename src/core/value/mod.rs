@@ -207,6 +207,8 @@ pub struct Mentions {
     pub paths: Vec<(Root, Vec<String>)>,
     /// The caller's token is written out.
     pub token: bool,
+    /// The time is asked for.
+    pub now: bool,
 }
 
 impl Mentions {
@@ -219,6 +221,7 @@ impl Mentions {
     pub fn extend(&mut self, other: &Mentions) {
         self.paths.extend(other.paths.iter().cloned());
         self.token |= other.token;
+        self.now |= other.now;
     }
 
     /// The calls that are read.

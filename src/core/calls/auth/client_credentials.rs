@@ -135,6 +135,11 @@ impl OwnToken {
         OwnToken { request, key, exchanged }
     }
 
+    /// Its name among others: another one for other credentials.
+    pub(in crate::core::calls) fn name(&self) -> &Key {
+        &self.key
+    }
+
     /// Where it comes from.
     pub(in crate::core::calls) fn endpoint(&self) -> &Url {
         &self.request.url
@@ -191,7 +196,7 @@ impl fmt::Debug for OwnToken {
 pub(in crate::core::calls) fn bearer(entry: &Entry) -> Option<HeaderValue> {
     match &entry.value {
         Stored::AccessToken(token) => credentials("Bearer", token.expose()),
-        Stored::Done | Stored::KeySet { .. } => None,
+        _ => None,
     }
 }
 

@@ -135,7 +135,7 @@ impl Compiler<'_> {
 
 /// Whether a GraphQL document may hold a mutation. The word anywhere counts, also as the name of a field: an
 /// operation may stand behind others and behind fragments, and to be told apart it would have to be parsed.
-fn may_change(document: &str) -> bool {
+pub(super) fn may_change(document: &str) -> bool {
     document.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "mutation")
 }
 

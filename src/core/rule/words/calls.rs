@@ -95,6 +95,7 @@ pub(in super::super) static CALL: Table = table(
             "2",
             "How often a failed attempt is repeated; never without it.",
         ),
+        key("cache", CACHES, r#""5m""#, "How long an answer is used again for the same request; not without it."),
     ],
     Choice::AtMostOne(&["json", "form", "body", "graphql"]),
 );
@@ -341,6 +342,30 @@ pub(in super::super) static RETRY: Table = table(
             "The status codes that are worth another attempt; 502, 503, 504, and a 429 that says when, without it.",
         ),
         key("idempotent", FLAG, "true", "A repeated request does no harm: for methods that may change something."),
+    ],
+    Choice::Free,
+);
+
+pub(super) const CACHES: &[Takes] = &[Takes::Text(Language::Duration), Takes::Table(&CACHE)];
+
+pub(in super::super) static CACHE: Table = table(
+    "cache",
+    "How long answers are used again, for the same request with the same token.",
+    &[
+        needed(
+            "ttl",
+            DURATION,
+            r#""5m""#,
+            "As if they were new, but no longer than the answer or the token allows. With `\"0s\"` none is kept, and what is asked at the same time is asked once.",
+        ),
+        key(
+            "stale",
+            DURATION,
+            r#""1h""#,
+            "Afterwards, where the provider gives no answer, 429 or 5xx; never without it.",
+        ),
+        key("refused", DURATION, r#""5s""#, "That the provider refused the token (401); not at all without it."),
+        key("safe", FLAG, "true", "The requests change nothing: for methods that may."),
     ],
     Choice::Free,
 );

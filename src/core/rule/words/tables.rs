@@ -2,7 +2,9 @@
 
 use super::{
     Choice, DURATION, ERRORS, FLAG, Key, Language, Names, PATH, PLAIN, PLAINS, RHAI, TEMPLATE, Table, Takes, VALUES,
-    Words, calls::CALL, key, names, needed, table,
+    Words,
+    calls::{CACHES, CALL},
+    key, names, needed, table,
 };
 
 /// A rule file.
@@ -30,6 +32,7 @@ pub static RULE: Table = table(
             r#""id""#,
             "The claim that identifies the user; `sub` without it. It is required, whatever its table says.",
         ),
+        key("cache", CACHES, r#""1m""#, "How long the claims are used again for the same token; not without it."),
         key("vars", &[Takes::Table(&VARS)], r#"{ host = "api.acme.example" }"#, VARS.doc),
         key("secrets", &[Takes::Table(&SECRETS)], r#"{ api_key = { env = "ACME_API_KEY" } }"#, SECRETS.doc),
         key("token", &[Takes::Table(&TOKEN)], r#"{ call = "check" }"#, TOKEN.doc),
