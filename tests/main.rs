@@ -69,6 +69,8 @@ mod propose;
 mod receivers;
 // Logins as cases, without anything of the person.
 mod record;
+// Inputs that were made up to break something.
+mod fuzzed;
 // Rules, secrets and settings that change while the program serves.
 mod reload;
 // Restarts that nobody notices.
@@ -85,6 +87,8 @@ mod shipped;
 mod tokens;
 // What people who look on are told of an evaluation.
 mod traces;
+// Malformed, huge and deep input, by the thousand.
+mod torture;
 // From the document to the claims, digit for digit.
 mod values;
 // From a raw answer to a rule, by commands.
