@@ -22,11 +22,10 @@ fn inputs(folder: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn every_input_that_is_kept_keeps_the_promises_of_its_target() {
-    for (target, check, most) in targets::TARGETS {
+    for (target, check) in targets::TARGETS {
         let kept = [inputs(&format!("fuzz/seeds/{target}")), inputs(&format!("fuzz/found/{target}"))].concat();
         assert!(!kept.is_empty(), "{target} has seeds");
         for (name, bytes) in kept {
-            assert!(bytes.len() <= most, "{name} is longer than inputs are");
             // The name of the input is what a failure has to tell.
             println!("{name}");
             check(&bytes);
@@ -51,7 +50,7 @@ fn every_rule_that_there_is_keeps_the_promises_of_rule_files() {
 fn every_target_has_its_binary_and_its_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("it can be read");
-    for (target, ..) in targets::TARGETS {
+    for (target, _) in targets::TARGETS {
         assert!(manifest.contains(&format!("name = \"{target}\"\n")), "{target}");
         let binary = fs::read_to_string(root.join(format!("fuzz_targets/{target}.rs"))).expect("it can be read");
         assert!(binary.contains(&format!("::{target}::check(bytes)")), "{target}");

@@ -83,6 +83,8 @@ mod schema;
 mod scripts;
 // The rules inside of the program.
 mod shipped;
+// Dependencies, and why they are there.
+mod supply;
 // Whose token passes, and whose answer.
 mod tokens;
 // What people who look on are told of an evaluation.

@@ -12,6 +12,8 @@
 //!
 //! All of them come in by the doors of the library that everybody has; nothing is opened for them.
 
+#![forbid(unsafe_code)]
+
 pub mod answer;
 pub mod cases;
 pub mod decode;
@@ -28,20 +30,20 @@ mod outcome;
 mod problems;
 mod world;
 
-/// A target: its name, what it asks of an input, and the most bytes of one that make sense.
-pub type Target = (&'static str, fn(&[u8]), usize);
+/// A target: its name, and what it asks of an input.
+pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: [Target; 11] = [
-    ("answer", answer::check, 8 * 1024),
-    ("cases", cases::check, 8 * 1024),
-    ("decode", decode::check, 8 * 1024),
-    ("expression", expression::check, 2 * 1024),
-    ("http", http::check, 4 * 1024),
-    ("path", path::check, 1024),
-    ("propose", propose::check, 8 * 1024),
-    ("request", request::check, 2 * 1024),
-    ("rule", rule::check, 8 * 1024),
-    ("text", text::check, 1024),
-    ("token", token::check, 4 * 1024),
+    ("answer", answer::check),
+    ("cases", cases::check),
+    ("decode", decode::check),
+    ("expression", expression::check),
+    ("http", http::check),
+    ("path", path::check),
+    ("propose", propose::check),
+    ("request", request::check),
+    ("rule", rule::check),
+    ("text", text::check),
+    ("token", token::check),
 ];
