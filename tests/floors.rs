@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("core::script", 3),
     ("core::receiver", 3),
     ("core::response", 4),
+    ("core::select", 4),
     ("core::audit", 4),
     ("core::schema", 4),
     ("core::compile", 5),

@@ -57,6 +57,9 @@ mod outline;
 // A rule from recorded answers.
 mod propose;
 
+// A path without a rule.
+mod select;
+
 // A login as a case.
 pub mod record;
 
@@ -77,6 +80,7 @@ pub use self::{
     route::Routes,
     rule::{MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
+    select::select,
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

@@ -27,6 +27,7 @@ mod store;
 mod tls;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
+mod wellformed;
 
 use std::{
     io,
