@@ -246,7 +246,7 @@ impl Key {
 }
 
 /// Whether two texts are the same, in a time that tells nothing of either but its length.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
     let mac = |text: &[u8]| -> Option<Hmac<Sha256>> { Some(Hmac::new_from_slice(b"compare").ok()?.chain_update(text)) };
     match (mac(a), mac(b)) {
         (Some(a), Some(b)) => a.verify(&b.finalize().into_bytes()).is_ok(),
