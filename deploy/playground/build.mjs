@@ -1,10 +1,11 @@
 // Builds the page: `node build.mjs` writes `page/`, which is committed, so that `cargo build` needs no Node.
 import { readFile, writeFile, mkdir } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build, transform } from "esbuild";
 
 const here = new URL(".", import.meta.url);
-const out = new URL(process.argv[2] ? `${process.argv[2]}/` : "page/", here);
+const out = process.argv[2] ? pathToFileURL(`${process.argv[2]}/`) : new URL("page/", here);
 await mkdir(out, { recursive: true });
 
 const made = await build({

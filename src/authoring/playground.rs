@@ -17,6 +17,7 @@ use super::{
     here::{Here, Kind, Rule},
     hover,
     insert::{Insertion, Step, insert},
+    outline::Outline,
     place::{byte_of_unit, unit_of_byte},
     report::Report,
     rewriting::{Change, Rewriting},
@@ -24,8 +25,9 @@ use super::{
     used::used,
 };
 use crate::core::{
-    Cases, Compiler, Contract, Draft, DraftReply, Files, Sample, Told, Verdict, format, is_rule_name,
-    problem::{Problem, Source, as_json},
+    Answered, Cases, Compiler, Contract, Draft, DraftReply, Fault, Files, Judgement, Sample, Shown, Told, Verdict,
+    format, is_rule_name,
+    problem::{Code, Problem, Severity, Source, as_json},
     propose,
     record::{Copy, copy},
     set_clock,
@@ -154,10 +156,13 @@ impl Playground {
         if let Some(untried) = rule.as_ref().and_then(|rule| rule.untried()).filter(|_| cases.is_empty()) {
             problems.add(untried.clone());
         }
-        let problems: Vec<_> = problems.sorted().iter().chain(&page.problems).map(|one| page.problem(one)).collect();
+        let problems = problems.sorted();
         let number = texts.case.filter(|number| *number < cases.len());
         let drafts = page.drafts();
-        let shown = cases.show(number, &drafts, page.rule(), around.vars, around.files).await;
+        let mut shown = cases.show(number, &drafts, page.rule(), around.vars, around.files).await;
+        if shown.ran.is_none() {
+            shown = page.without_receiver(&problems, number, &drafts).await.unwrap_or(shown);
+        }
         let document = match shown.document {
             Value::Null => page.samples().document(number.unwrap_or_default()).cloned().unwrap_or_default(),
             document => document,
@@ -165,11 +170,12 @@ impl Playground {
         let report = shown.ran.map(|(rule, outcome, body)| {
             Report { rule: &rule, outcome: &outcome, steps: &shown.verdict.steps, body }.json()
         });
-        let receiver = rule.as_ref().and_then(|rule| rule.contract());
+        let receiver = rule.as_ref().and_then(|rule| rule.contract()).or_else(|| page.receiver());
         let used = if rule.is_some() { used(&texts.rule, &document) } else { Default::default() };
         let (told, changed) = self.all_cases(page, began).await;
         json!({
-            "problems": problems,
+            "problems": problems.iter().chain(&page.problems).map(|one| page.problem(one)).collect::<Vec<_>>(),
+            "calls": Outline::new(&texts.rule).names(&["call"]),
             "refused": rule.is_none(),
             "receiver": receiver.map(|contract: &Contract| json!({ "name": contract.name, "title": contract.title })),
             "subject": shown.verdict.subject,
@@ -244,6 +250,39 @@ impl<'a> Page<'a> {
             reply: DraftReply { status: tried.status, body: tried.body.clone() },
         };
         self.texts.drafts.iter().map(draft).collect()
+    }
+
+    /// The contract that the rule names.
+    fn receiver(&self) -> Option<&'static Contract> {
+        Contract::find(Outline::new(&self.texts.rule).value(&self.texts.rule, &["receiver"])?)
+    }
+
+    /// What comes out of a rule that its receiver alone would refuse, and what the receiver would make of that: the
+    /// author sees what is wrong with the claims, and not only that something is.
+    async fn without_receiver(&self, problems: &[Problem], number: Option<usize>, drafts: &[Draft]) -> Option<Shown> {
+        let contract = self.receiver()?;
+        let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error);
+        if !errors
+            .clone()
+            .all(|problem| matches!(problem.code, Code::ReceiverType | Code::ReceiverMissing | Code::ReceiverSubject))
+            || errors.count() == 0
+        {
+            return None;
+        }
+        let (text, outline) = (&self.texts.rule, Outline::new(&self.texts.rule));
+        let start = outline.key(&["receiver"])?.span.start;
+        let end = outline.values.iter().find(|entry| entry.path == ["receiver"])?.span.end;
+        // White space in its place, so that all else stands where it stood.
+        let blank = format!("{}{}{}", &text[..start], " ".repeat(end - start), &text[end..]);
+        let rule = (&*self.texts.name, &Source::new(self.source.name.as_str(), blank));
+        let mut shown = self.cases.show(number, drafts, rule, self.around.vars, self.around.files).await;
+        if let Some(Answered::Claims(claims)) = &shown.verdict.answered {
+            let judged = contract.judge(claims.iter().map(|(name, value)| (name.as_str(), value)));
+            shown.verdict.steps.extend(judged.into_iter().map(|Judgement { claim, standing, words }| {
+                crate::core::Step::Judgement { receiver: contract.name, claim, standing: standing.to_string(), words }
+            }));
+        }
+        Some(shown)
     }
 
     /// The text that is asked about.
@@ -341,7 +380,7 @@ impl<'a> Page<'a> {
 
     /// An answer of the case, with the call that it is for.
     fn answer(&self, at: usize, told: &Told) -> Value {
-        let outline = super::outline::Outline::new(&self.texts.rule);
+        let outline = Outline::new(&self.texts.rule);
         let vars = outline.names(&["vars"]).into_iter();
         let vars =
             vars.filter_map(|name| Some((name.to_owned(), outline.value(&self.texts.rule, &["vars", name])?.into())));
@@ -379,7 +418,7 @@ fn verdict(verdict: &Verdict) -> Value {
     });
     let faults = verdict.faults.iter().map(|fault| {
         let request = match fault {
-            crate::core::Fault::Unanswered { request, .. } => request.split_once(' '),
+            Fault::Unanswered { request, .. } => request.split_once(' '),
             _ => None,
         };
         json!({

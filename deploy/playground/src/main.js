@@ -158,7 +158,8 @@ export function play(api) {
     const missing = live ? [] : (result.verdict?.faults ?? []).filter((fault) => fault.request).map((fault) => fault.request);
     const failed = live ? [] : result.answers.filter((answer) => answer.call && !names.includes(answer.call)).map((answer) => answer.call);
     const found = [...new Set([...failed, ...names])].map((name) => ({ id: name, name, value: source[name] }));
-    const order = (root) => ["token", "request", "vars", "meta"].indexOf(root.name);
+    const calls = result.calls ?? [];
+    const order = (root) => (calls.includes(root.name) ? calls.indexOf(root.name) : 1000 + ["token", "request", "vars", "meta"].indexOf(root.name));
     found.sort((a, b) => order(a) - order(b));
     return [...missing.map((request) => ({ id: `${request.method} ${request.url}`, name: new URL(request.url).pathname, missing: request })), ...found];
   }
@@ -257,7 +258,16 @@ export function play(api) {
   function showClaims() {
     const { result, live } = state;
     const report = live?.report ?? result.report;
-    fill(at("claims"), views.answer(report, result), views.claims(report, result, goPlace));
+    if (report) state.last = { report, result };
+    const { last } = state;
+    at("claims").classList.toggle("stale", !report && !!last);
+    if (report || !last) return fill(at("claims"), views.answer(report, result), views.claims(report, result, goPlace));
+    // What came out before: who types is not to lose sight of it.
+    fill(
+      at("claims"),
+      h("p", { class: "status" }, h("span", { class: "badge bad" }, "refused"), " The rule as it is does not run. Before that it gave:"),
+      views.claims(last.report, last.result, goPlace),
+    );
   }
 
   function showMore() {
@@ -367,7 +377,7 @@ export function play(api) {
   /** Begins with a rule. */
   function begin({ name, rule, cases, mark }, base) {
     Object.assign(state, { name, mark: mark ?? null, base: base ? { rule: base.rule, cases: base.cases } : null });
-    Object.assign(state, { case: 0, live: null, root: null, editing: null });
+    Object.assign(state, { case: 0, live: null, last: null, root: null, editing: null });
     state.drafts.clear();
     texts.rule.begin(rule);
     texts.cases.begin(cases);

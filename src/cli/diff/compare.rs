@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Pair;
-pub(super) use crate::authoring::compare::{Changed, Outcome};
+pub(super) use crate::authoring::compare::Outcome;
 use crate::{
     cli::compile_offline,
     config::Settings,
