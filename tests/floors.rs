@@ -42,6 +42,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("core::record", 8),
     ("core::propose", 8),
     ("core", 9),
+    ("authoring", 10),
     ("catalogue", 10),
     ("config", 10),
     ("gateway", 11),

@@ -57,6 +57,8 @@ mod lsp;
 mod logs;
 // The calls of a rule, drawn.
 mod plan;
+// The page that shows a rule at work, by its server.
+mod play;
 // What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.

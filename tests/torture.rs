@@ -130,7 +130,7 @@ fn deep(levels: usize) -> String {
 #[test]
 fn json_is_bounded_in_depth_where_it_is_kept_and_costs_nothing_where_it_is_not() {
     let depths = [1, 30, 31, 32, 33, 100, 120, 125, 126, 127, 128, 129, 1_000, 100_000, 500_000];
-    let body = |levels| (levels.to_string(), format!(r#"{{"id":"u1","x":{}}}"#, deep(levels)).into_bytes());
+    let body = |levels: usize| (levels.to_string(), format!(r#"{{"id":"u1","x":{}}}"#, deep(levels)).into_bytes());
     let upstream = upstream(depths.into_iter().map(body).collect());
     let gateway = setup(&upstream)
         .with(|settings| settings.upstream.max_body = 2 * 1024 * 1024)

@@ -2,7 +2,7 @@
 
 /// One step of the way from the document to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A member.
     Name(String),
     /// Elements of a list, or all members.
@@ -11,19 +11,19 @@ pub(super) enum Step {
 
 /// The steps before a place, and what is typed there.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Chain {
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Chain {
+    pub(crate) steps: Vec<Step>,
     /// The start of the name that is typed, in the text before the place.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// The name stands in brackets and quotes already.
-    pub(super) quoted: bool,
+    pub(crate) quoted: bool,
 }
 
 /// Steps are followed no further than this.
 const LONGEST: usize = 64;
 
 /// The end of a JSONPath, as far as it is typed.
-pub(super) fn of_path(before: &str) -> Option<Chain> {
+pub(crate) fn of_path(before: &str) -> Option<Chain> {
     let rest = before.strip_prefix('$')?;
     from(rest, 1, Vec::new())
 }
@@ -113,7 +113,7 @@ fn closed(inner: &str) -> Option<usize> {
 }
 
 /// The end of an expression of Rhai, as far as it is typed.
-pub(super) fn of_rhai(before: &str) -> Chain {
+pub(crate) fn of_rhai(before: &str) -> Chain {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let start = before.trim_end_matches(is_word).len();
     let (mut rest, mut steps) = (&before[..start], Vec::new());

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 /// The byte at a position of the protocol; a position beyond a line is its end, as the protocol says.
-pub(super) fn byte(text: &str, position: &Value) -> Option<usize> {
+pub(crate) fn byte(text: &str, position: &Value) -> Option<usize> {
     let line = usize::try_from(position.get("line")?.as_u64()?).ok()?;
     let wanted = usize::try_from(position.get("character")?.as_u64()?).ok()?;
     let start = match line {
@@ -26,7 +26,7 @@ pub(super) fn byte(text: &str, position: &Value) -> Option<usize> {
 }
 
 /// The position of a byte.
-pub(super) fn position(text: &str, byte: usize) -> Value {
+pub(crate) fn position(text: &str, byte: usize) -> Value {
     let mut at = byte.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -38,13 +38,44 @@ pub(super) fn position(text: &str, byte: usize) -> Value {
 }
 
 /// A range of bytes.
-pub(super) fn range(text: &str, span: &Range<usize>) -> Value {
+pub(crate) fn range(text: &str, span: &Range<usize>) -> Value {
     json!({ "start": position(text, span.start), "end": position(text, span.end.max(span.start)) })
+}
+
+/// The byte at so many UTF-16 units, as pages count.
+pub(super) fn byte_of_unit(text: &str, unit: usize) -> usize {
+    let mut units = 0;
+    for (at, c) in text.char_indices() {
+        if units >= unit {
+            return at;
+        }
+        units += c.len_utf16();
+    }
+    text.len()
+}
+
+/// The UTF-16 units before a byte.
+pub(super) fn unit_of_byte(text: &str, byte: usize) -> usize {
+    let mut at = byte.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    text[..at].chars().map(char::len_utf16).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_and_bytes_lead_to_one_another() {
+        let text = "a = \"é😀x\"";
+        for (at, _) in text.char_indices() {
+            assert_eq!(byte_of_unit(text, unit_of_byte(text, at)), at);
+        }
+        assert_eq!((byte_of_unit(text, 99), unit_of_byte(text, 99)), (text.len(), 10));
+        assert_eq!(unit_of_byte("é", 1), 0);
+    }
 
     #[test]
     fn positions_count_utf16_units() {

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use super::{
-    here::{Here, Reading},
+    here::{Here, Kind, Reading},
     outline::{Spot, inside},
     samples,
-    workspace::Kind,
 };
 use crate::core::{
     Contract, FUNCTIONS, STANDARD, STANDARD_SOURCE, Standard, meanings,
@@ -16,18 +15,18 @@ use crate::core::{
 
 /// Something that may be written.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) label: String,
+pub(crate) struct Item {
+    pub(crate) label: String,
     /// The number that the protocol gives its kind.
-    pub(super) kind: u8,
+    pub(crate) kind: u8,
     /// In a few words, beside it.
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// In Markdown, below it.
-    pub(super) doc: String,
+    pub(crate) doc: String,
     /// What it takes the place of.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// What is written.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 const METHOD: u8 = 2;
@@ -40,7 +39,7 @@ const VALUE: u8 = 12;
 const WORD: u8 = 20;
 
 /// Everything that may be written at a place.
-pub(super) fn complete(here: &Here<'_>) -> Vec<Item> {
+pub(crate) fn complete(here: &Here<'_>) -> Vec<Item> {
     if let Some(reading) = here.reading(here.at) {
         return names(here, &reading);
     }
@@ -159,13 +158,13 @@ fn claims(here: &Here<'_>) -> Vec<(String, String, String)> {
 }
 
 /// The contract of the receiver that the rule names.
-pub(super) fn contract(here: &Here<'_>) -> Option<&'static Contract> {
+pub(crate) fn contract(here: &Here<'_>) -> Option<&'static Contract> {
     let rule = here.rule.as_ref()?;
     Contract::find(rule.outline.value(&rule.text, &["receiver"])?)
 }
 
 /// What the standard and the receiver say of a claim.
-pub(super) fn claim_doc(here: &Here<'_>, name: &str) -> String {
+pub(crate) fn claim_doc(here: &Here<'_>, name: &str) -> String {
     let mut parts = Vec::new();
     if let Some(claim) = Standard::find(name) {
         parts.push(format!("{}\n\n({STANDARD_SOURCE})", claim.doc));

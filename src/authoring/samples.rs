@@ -8,21 +8,21 @@ use crate::core::end_of_expression;
 
 /// The documents of the cases: an answer for each call that a case has one for, and the vars.
 #[derive(Debug, Default)]
-pub(super) struct Samples(Vec<Value>);
+pub(crate) struct Samples(Vec<Value>);
 
 /// Cases that are looked at, and members that are shown.
 const MOST: usize = 200;
 
 /// A member, and a value of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) name: String,
-    pub(super) sample: Value,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) sample: Value,
 }
 
 impl Samples {
     /// Reads the cases of a rule. `file` gives the text of a file beside them.
-    pub(super) fn new(rule: (&str, &Outline), cases: &toml::Table, file: &dyn Fn(&str) -> Option<String>) -> Samples {
+    pub(crate) fn new(rule: (&str, &Outline), cases: &toml::Table, file: &dyn Fn(&str) -> Option<String>) -> Samples {
         let cases = match cases.get("case") {
             Some(toml::Value::Array(cases)) => &cases[..],
             Some(case @ toml::Value::Table(_)) => std::slice::from_ref(case),
@@ -31,8 +31,13 @@ impl Samples {
         Samples(cases.iter().take(MOST).map(|case| document(rule, case, file)).collect())
     }
 
+    /// The document of one case.
+    pub(super) fn document(&self, case: usize) -> Option<&Value> {
+        self.0.get(case)
+    }
+
     /// The members at the end of some steps, from all cases, each with the first sample that is not null.
-    pub(super) fn members(&self, steps: &[Step]) -> Vec<Member> {
+    pub(crate) fn members(&self, steps: &[Step]) -> Vec<Member> {
         let mut members: Vec<Member> = Vec::new();
         for value in self.at(steps) {
             let Value::Object(object) = value else { continue };
@@ -50,7 +55,7 @@ impl Samples {
     }
 
     /// The values at the end of some steps, from all cases.
-    pub(super) fn at(&self, steps: &[Step]) -> Vec<&Value> {
+    pub(crate) fn at(&self, steps: &[Step]) -> Vec<&Value> {
         let mut values: Vec<&Value> = self.0.iter().collect();
         for step in steps {
             let next = values.into_iter().flat_map(|value| -> Vec<&Value> {
@@ -68,7 +73,7 @@ impl Samples {
 }
 
 /// A value in a few words: its type, and what it may be.
-pub(super) fn words(value: &Value) -> String {
+pub(crate) fn words(value: &Value) -> String {
     let short = |text: String| {
         let mut short: String = text.chars().take(60).collect();
         if short.len() < text.len() {
@@ -106,13 +111,7 @@ fn document((text, rule): (&str, &Outline), case: &toml::Value, file: &dyn Fn(&s
         let Some(url) = answer.get("url").and_then(toml::Value::as_str).and_then(|url| Url::parse(url).ok()) else {
             continue;
         };
-        let address = &url[..url::Position::AfterPath];
-        let fitting = calls.iter().filter_map(|call| {
-            let template = rule.value(text, &["call", call, "url"])?;
-            Some((fits(template, address, &vars)?, *call))
-        });
-        // The one that says the most of the address itself.
-        let Some((_, call)) = fitting.max_by_key(|(letters, _)| *letters) else { continue };
+        let Some(call) = call_of(rule, text, &vars, &url) else { continue };
         let Some(value) = body(answer, file) else { continue };
         add(&mut document, rule, text, call, value);
     }
@@ -120,6 +119,16 @@ fn document((text, rule): (&str, &Outline), case: &toml::Value, file: &dyn Fn(&s
     document.insert("meta".into(), meta.collect::<Map<_, _>>().into());
     document.insert("vars".into(), vars.into());
     Value::Object(document)
+}
+
+/// The call that an address is of: the one whose template says the most of it.
+pub(super) fn call_of<'o>(rule: &'o Outline, text: &str, vars: &Map<String, Value>, url: &Url) -> Option<&'o str> {
+    let address = &url[..url::Position::AfterPath];
+    let fitting = rule.names(&["call"]).into_iter().filter_map(|call| {
+        let template = rule.value(text, &["call", call, "url"])?;
+        Some((fits(template, address, vars)?, call))
+    });
+    Some(fitting.max_by_key(|(letters, _)| *letters)?.1)
 }
 
 /// Puts an answer where the rule finds it: into a list if the call is made several times.

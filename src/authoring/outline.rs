@@ -9,25 +9,25 @@ use toml_parser::lexer::{Token, TokenKind};
 
 /// A key or a value, with the names of the tables that it is in. Lists have no names: `[[a]]` is in `a`.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) path: Vec<String>,
+pub(crate) struct Entry {
+    pub(crate) path: Vec<String>,
     /// Which of the tables with the same name it is in: the number of the header before it.
-    pub(super) block: usize,
-    pub(super) span: Range<usize>,
+    pub(crate) block: usize,
+    pub(crate) span: Range<usize>,
 }
 
 /// A text, gone over.
 #[derive(Debug, Default)]
-pub(super) struct Outline {
+pub(crate) struct Outline {
     /// Keys, and the names in headers.
-    pub(super) keys: Vec<Entry>,
+    pub(crate) keys: Vec<Entry>,
     /// Values that are no lists or tables.
-    pub(super) values: Vec<Entry>,
+    pub(crate) values: Vec<Entry>,
 }
 
 /// What is at a place of the text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Spot {
+pub(crate) enum Spot {
     /// A name in a header, after these names.
     Header { before: Vec<String>, span: Range<usize> },
     /// A key of the table with this path.
@@ -41,17 +41,17 @@ pub(super) enum Spot {
 }
 
 impl Outline {
-    pub(super) fn new(text: &str) -> Outline {
+    pub(crate) fn new(text: &str) -> Outline {
         scan(text, None).0
     }
 
     /// The key with exactly this path; the first of several.
-    pub(super) fn key(&self, path: &[&str]) -> Option<&Entry> {
+    pub(crate) fn key(&self, path: &[&str]) -> Option<&Entry> {
         self.keys.iter().find(|entry| entry.path == path)
     }
 
     /// The names that stand directly in a table.
-    pub(super) fn names(&self, table: &[&str]) -> Vec<&str> {
+    pub(crate) fn names(&self, table: &[&str]) -> Vec<&str> {
         let mut names = Vec::new();
         for entry in &self.keys {
             let inside = entry.path.len() > table.len() && entry.path.iter().zip(table).all(|(a, b)| a == b);
@@ -63,25 +63,25 @@ impl Outline {
     }
 
     /// The value of a path, without its quotes.
-    pub(super) fn value<'t>(&self, text: &'t str, path: &[&str]) -> Option<&'t str> {
+    pub(crate) fn value<'t>(&self, text: &'t str, path: &[&str]) -> Option<&'t str> {
         let entry = self.values.iter().find(|entry| entry.path == path)?;
         Some(unquoted(&text[entry.span.clone()]))
     }
 }
 
 /// What is at a byte of a text.
-pub(super) fn spot(text: &str, at: usize) -> Spot {
+pub(crate) fn spot(text: &str, at: usize) -> Spot {
     scan(text, Some(at)).1.unwrap_or(Spot::Other)
 }
 
 /// The letters of a literal without its quotes, escapes as they are.
-pub(super) fn unquoted(literal: &str) -> &str {
+pub(crate) fn unquoted(literal: &str) -> &str {
     let inner = inside(literal);
     &literal[inner]
 }
 
 /// Where the letters of a literal are; the quotes at its end may be missing.
-pub(super) fn inside(literal: &str) -> Range<usize> {
+pub(crate) fn inside(literal: &str) -> Range<usize> {
     for quotes in ["'''", "\"\"\"", "'", "\""] {
         if let Some(rest) = literal.strip_prefix(quotes) {
             let end = if rest.ends_with(quotes) { rest.len() - quotes.len() } else { rest.len() };

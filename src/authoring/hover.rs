@@ -16,7 +16,7 @@ use crate::core::{
 };
 
 /// An explanation in Markdown, and what it is about.
-pub(super) fn hover(here: &Here<'_>) -> Option<(String, Range<usize>)> {
+pub(crate) fn hover(here: &Here<'_>) -> Option<(String, Range<usize>)> {
     if let Some((reading, name)) = here.name() {
         let words = read(here, &reading, &name)?;
         return Some((words, reading.span));
@@ -89,7 +89,7 @@ fn receiver(contract: &Contract) -> Option<String> {
 }
 
 /// A page about a kind of problem, up to its examples.
-pub(super) fn page(code: Code) -> String {
+pub(crate) fn page(code: Code) -> String {
     let text = code.page().text;
     let words = text.split("\n## Wrong").next().unwrap_or(text).trim_end();
     format!(

@@ -6,55 +6,90 @@ use super::{
     chain::{self, Chain, Step},
     outline::{Outline, Spot, inside, spot},
     samples::Samples,
-    workspace::{Kind, Rule, Workspace},
 };
 use crate::core::{
     MAX_SOURCE, end_of_expression,
-    words::{Language, Table, Takes, Words},
+    words::{CASES, Language, RULE, Table, Takes, Words},
 };
 
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rule,
+    Cases,
+    Script,
+    Settings,
+}
+
+/// The rule that a text belongs to.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) uri: String,
+    pub(crate) text: String,
+    pub(crate) outline: Outline,
+}
+
+impl Rule {
+    pub(crate) fn new(uri: &str, text: String) -> Rule {
+        let outline = if text.len() <= MAX_SOURCE { Outline::new(&text) } else { Outline::default() };
+        Rule { uri: uri.to_owned(), text, outline }
+    }
+}
+
 /// A place of a text.
-pub(super) struct Here<'a> {
-    pub(super) kind: Kind,
-    pub(super) text: &'a str,
-    pub(super) outline: Outline,
-    pub(super) at: usize,
-    pub(super) spot: Spot,
+pub(crate) struct Here<'a> {
+    pub(crate) kind: Kind,
+    /// The table that the whole text is, if it is one.
+    whole: Option<&'static Table>,
+    pub(crate) text: &'a str,
+    pub(crate) outline: Outline,
+    pub(crate) at: usize,
+    pub(crate) spot: Spot,
     /// The rule that the text is, or belongs to.
-    pub(super) rule: Option<Rule>,
-    pub(super) samples: Samples,
+    pub(crate) rule: Option<Rule>,
+    pub(crate) samples: Samples,
 }
 
 /// An expression that reads the document, up to a place in it.
-pub(super) struct Reading {
-    pub(super) chain: Chain,
+pub(crate) struct Reading {
+    pub(crate) chain: Chain,
     /// What is typed of the last name, in the whole text.
-    pub(super) span: Range<usize>,
-    pub(super) language: Language,
+    pub(crate) span: Range<usize>,
+    pub(crate) language: Language,
     /// Token and secrets are there.
-    pub(super) private: bool,
+    pub(crate) private: bool,
     /// The claims that were made are there.
-    pub(super) script: bool,
+    pub(crate) script: bool,
 }
 
 impl<'a> Here<'a> {
-    pub(super) fn new(workspace: &Workspace, uri: &str, text: &'a str, at: usize) -> Option<Here<'a>> {
+    /// A place of a text; `settings` are the words of the settings, for a text that is of those.
+    pub(crate) fn new(
+        (kind, settings): (Kind, Option<&'static Table>),
+        text: &'a str,
+        at: usize,
+        rule: Option<Rule>,
+        samples: Samples,
+    ) -> Option<Here<'a>> {
         if text.len() > MAX_SOURCE {
             return None;
         }
-        let kind = Kind::of(uri);
-        let rule = workspace.rule(uri);
-        let samples = rule.as_ref().map(|rule| workspace.samples(rule)).unwrap_or_default();
+        let whole = match kind {
+            Kind::Rule => Some(&RULE),
+            Kind::Cases => Some(&CASES),
+            Kind::Settings => settings,
+            Kind::Script => None,
+        };
         let (outline, spot) = match kind {
             Kind::Script => (Outline::default(), Spot::Other),
             _ => (Outline::new(text), spot(text, at)),
         };
-        Some(Here { kind, text, outline, at, spot, rule, samples })
+        Some(Here { kind, whole, text, outline, at, spot, rule, samples })
     }
 
     /// The table at a path.
-    pub(super) fn table(&self, path: &[String]) -> Option<&'static Table> {
-        let mut table = self.kind.table()?;
+    pub(crate) fn table(&self, path: &[String]) -> Option<&'static Table> {
+        let mut table = self.whole?;
         for name in path {
             table = Takes::table(table.takes(name)?)?;
         }
@@ -62,18 +97,18 @@ impl<'a> Here<'a> {
     }
 
     /// What the value at a path may be.
-    pub(super) fn takes(&self, path: &[String]) -> Option<&'static [Takes]> {
+    pub(crate) fn takes(&self, path: &[String]) -> Option<&'static [Takes]> {
         let (name, table) = path.split_last()?;
         self.table(table)?.takes(name)
     }
 
     /// The names of what the rule declares in a table: `call`, `vars`, `secrets`, `claims`.
-    pub(super) fn declared(&self, table: &str) -> Vec<&str> {
+    pub(crate) fn declared(&self, table: &str) -> Vec<&str> {
         self.rule.as_ref().map(|rule| rule.outline.names(&[table])).unwrap_or_default()
     }
 
     /// The words of which the value at a path is one.
-    pub(super) fn words(&self, path: &[String]) -> Option<Words> {
+    pub(crate) fn words(&self, path: &[String]) -> Option<Words> {
         self.takes(path)?.iter().find_map(|takes| match takes {
             Takes::Word(words) => Some(*words),
             _ => None,
@@ -100,7 +135,7 @@ impl<'a> Here<'a> {
     }
 
     /// The expression at the place, up to `to`, which is the place or a little after it.
-    pub(super) fn reading(&self, to: usize) -> Option<Reading> {
+    pub(crate) fn reading(&self, to: usize) -> Option<Reading> {
         let (language, literal, private, script) = match (&self.spot, self.kind) {
             (_, Kind::Script) => (Language::Rhai, 0..self.text.len(), false, true),
             (Spot::Text { path, literal }, Kind::Rule) => {
@@ -130,7 +165,7 @@ impl<'a> Here<'a> {
     }
 
     /// The expression whose name the place is in, with the whole of the name.
-    pub(super) fn name(&self) -> Option<(Reading, String)> {
+    pub(crate) fn name(&self) -> Option<(Reading, String)> {
         let rest = &self.text[self.at.min(self.text.len())..];
         let to = self.at + rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let reading = self.reading(to)?;
@@ -141,7 +176,7 @@ impl<'a> Here<'a> {
 
 impl Reading {
     /// The names of the steps, if they all are names.
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         let names = self.chain.steps.iter().map_while(|step| match step {
             Step::Name(name) => Some(name.as_str()),
             Step::Each => None,
