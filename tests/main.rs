@@ -69,6 +69,8 @@ mod propose;
 mod receivers;
 // Logins as cases, without anything of the person.
 mod record;
+// The same by the process in service, when it is told to.
+mod recording;
 // Rules, secrets and settings that change while the program serves.
 mod reload;
 // Restarts that nobody notices.

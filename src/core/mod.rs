@@ -75,7 +75,7 @@ pub use self::{
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name, words},
+    rule::{Lifetimes, MAX_SOURCE, is_rule_name, words},
     schema::{meanings, schema},
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
