@@ -48,6 +48,8 @@ pub struct Recorded {
     /// In which order they ended.
     pub(super) ends: Vec<Event>,
     pauses: usize,
+    /// Exchanges that nobody waits for any more.
+    abandoned: Vec<usize>,
     /// Whether attempts might be repeated, as often as the rule asked.
     pub(super) repeats: Vec<bool>,
     /// Bytes of all exchanges; nothing is kept of more than there may be.
@@ -125,7 +127,9 @@ impl<H: Host> Host for Recorder<'_, H> {
                 None
             }
         };
+        let mut flight = Flight { notes: &self.recorded, number };
         let reply = self.host.fetch(request).await;
+        flight.number = None;
         if let Some(number) = number {
             let mut notes = self.notes();
             notes.count(reply.as_ref().map_or(0, |answer| answer.body.len() + length(&answer.headers)));
@@ -164,6 +168,20 @@ impl<H: Host> Host for Recorder<'_, H> {
         self.host.forget(key, stale).await;
     }
 
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let outcome = self.host.within(limit, work).await;
+        if outcome.is_none() {
+            let mut notes = self.notes();
+            for number in std::mem::take(&mut notes.abandoned) {
+                if let Some(exchange) = notes.exchanges.get_mut(number) {
+                    exchange.reply = Some(Err(FetchError::Timeout));
+                }
+                notes.ends.push(Event::Fetched(number));
+            }
+        }
+        outcome
+    }
+
     fn may_repeat(&self, address: &Url) -> bool {
         let may = self.host.may_repeat(address);
         let mut notes = self.notes();
@@ -189,6 +207,20 @@ impl<H: Host> Host for Recorder<'_, H> {
 
     fn now() -> Duration {
         H::now()
+    }
+}
+
+/// An exchange that is on its way, and has a number until it ends. If it is given up, that is noted.
+struct Flight<'a> {
+    notes: &'a Mutex<Recorded>,
+    number: Option<usize>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.notes.lock().unwrap_or_else(PoisonError::into_inner).abandoned.push(number);
+        }
     }
 }
 
