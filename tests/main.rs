@@ -75,6 +75,8 @@ mod receivers;
 mod record;
 // Inputs that were made up to break something.
 mod fuzzed;
+// The same by the process in service, when it is told to.
+mod recording;
 // Rules, secrets and settings that change while the program serves.
 mod reload;
 // Restarts that nobody notices.

@@ -21,6 +21,8 @@ mod new;
 mod output;
 mod plan;
 mod play;
+#[expect(clippy::disallowed_methods, reason = "cases are written here")]
+mod record;
 mod schema;
 mod serve;
 mod test;
@@ -75,6 +77,8 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Have the process that serves write a login as a case, without token, secrets and personal data.
+    Record(record::Arguments),
     /// Write a rule and its first cases from what a provider answers, or from a rule that is shipped.
     New(new::Arguments),
     /// List the rules that are shipped, or show what it takes to use one.
@@ -187,6 +191,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),

@@ -24,6 +24,7 @@ use super::{
 #[derive(Debug)]
 pub struct CompiledRule {
     name: String,
+    source: Arc<Source>,
     pub(super) vars: Value,
     pub(super) headers: Vec<HeaderName>,
     pub(super) query: Vec<String>,
@@ -48,6 +49,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The text that it was compiled from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// True if callers' tokens are verified here, by a signature that nobody can make up.
+    pub fn verifies_signatures(&self) -> bool {
+        matches!(self.token, Some(token::Check::Jwt(_)))
     }
 
     /// What coverage asks of the cases of the rule, in the order of the file.
@@ -190,6 +201,7 @@ impl Compiler {
         let query = rule.request_query.iter().map(|text| text.value.clone()).collect();
         Some(CompiledRule {
             name: name.to_owned(),
+            source: rule.source.clone(),
             vars,
             headers,
             query,

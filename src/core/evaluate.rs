@@ -30,7 +30,7 @@ pub struct Reception {
 }
 
 /// An answer, and what the log says of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The answer.
     pub response: Response,
@@ -40,13 +40,14 @@ pub struct Outcome {
     pub calls: Summary,
 }
 
-/// Answers a request from the rule at its path, if there is one.
+/// Answers a request from the rule at its path, if there is one; the steps are noted if somebody looks on.
 pub async fn answer<H: Host>(
     rule: Option<&CompiledRule>,
     request: &Request,
     request_id: &str,
     reception: Reception,
     host: &H,
+    trace: Option<&Trace>,
 ) -> Outcome {
     let method = request.method();
     let Some(rule) = rule else { return refuse(None, Failure::NoRule, request_id) };
@@ -56,7 +57,7 @@ pub async fn answer<H: Host>(
     if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
         return refuse(Some(rule), Failure::Method, request_id);
     }
-    evaluate(rule, request, request_id, reception, host, None).await
+    evaluate(rule, request, request_id, reception, host, trace).await
 }
 
 /// Answers a request from one rule; the steps are noted if somebody looks on.

@@ -81,7 +81,7 @@ pub use self::{
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_claim_name, is_rule_name, words},
+    rule::{Lifetimes, MAX_SOURCE, is_claim_name, is_rule_name, words},
     schema::{meanings, schema},
     select::select,
     trace::{Point, Reached, Step, Trace},

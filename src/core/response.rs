@@ -131,6 +131,31 @@ impl Failure {
         }
     }
 
+    /// The limits that a request may meet, as metrics call them.
+    pub const LIMITS: [&str; 7] =
+        ["deadline", "requests", "request_body", "request_headers", "origin_requests", "answer_body", "call_time"];
+
+    /// Which of the limits it is about, by its place among them.
+    pub fn limit(&self) -> Option<usize> {
+        let fetch = |error: &FetchError| match error {
+            FetchError::Spared(Spare::Busy) => Some(4),
+            FetchError::TooLarge(_) => Some(5),
+            FetchError::Timeout => Some(6),
+            _ => None,
+        };
+        match self {
+            Failure::Deadline => Some(0),
+            Failure::Overload => Some(1),
+            Failure::RequestTooLarge => Some(2),
+            Failure::TooManyHeaders => Some(3),
+            Failure::Call(failure) => match &failure.cause {
+                Cause::Fetch(error) | Cause::OwnToken(TokenFault::Fetch(error)) => fetch(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.outward().status

@@ -4,10 +4,11 @@
 //! the fixed names of [`Stage`]. What stands in the rule is named with its place, so that a reader can go there and
 //! a tool can tell what was never reached.
 //!
-//! A trace holds no token and no secret; it does hold claims, so it is made only
-//! where the author of the rule looks on, never for a log.
+//! A trace holds no token and no secret; it does hold claims, so it is made only where the author of the rule looks on,
+//! never for a log. A *discreet* one is for those who run the gateway: `discreet` says what is left.
 
 mod claim;
+mod discreet;
 mod hidden;
 mod json;
 mod point;
@@ -292,6 +293,8 @@ struct Inner {
     open: Vec<(usize, Call)>,
     opened: usize,
     hidden: Hidden,
+    /// Nothing may be put together from values.
+    discreet: bool,
     /// Statements of the script that ran, where somebody wants to know.
     ran: Vec<Place>,
     /// What the rule could read, where somebody wants to see it.
@@ -321,6 +324,16 @@ impl Trace {
             inner.hidden.value(&mut document);
             document
         })
+    }
+
+    /// One whose steps are told to those who may see no value of a user.
+    pub fn discreet() -> Self {
+        Trace(Mutex::new(Inner { discreet: true, ..Inner::default() }))
+    }
+
+    /// True if nothing may be put together from values.
+    pub fn is_discreet(&self) -> bool {
+        self.with(|inner| inner.discreet)
     }
 
     /// Notes a step.

@@ -84,7 +84,7 @@ impl Live {
             now: Upstream::now(),
             files: &move |file: &str| bytes_beside(&folder, file),
         };
-        let case = self.runtime.block_on(write(recorder, &login, &attempt.cases));
+        let case = self.runtime.block_on(write(recorder.into_recorded(), &login, &attempt.cases));
         let case = match case {
             Ok(written) => json!({ "name": written.name, "text": written.text }),
             Err(fault) => json!({ "why": fault.to_string() }),
