@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::skim::skim;
+use super::{skim::skim, weight::is_too_heavy};
 
 /// What is read of a JSON value.
 #[derive(Debug, PartialEq)]
@@ -65,7 +65,7 @@ impl Shape {
     /// Parses a text, keeping what is in the shape.
     ///
     /// # Errors
-    /// When the text is not JSON, or nested deeper than 128 levels where it is kept.
+    /// When the text is not JSON, nested deeper than 128 levels where it is kept, or would take too much memory there.
     pub fn parse(&self, text: &str) -> Result<Kept, serde_json::Error> {
         match self {
             Shape::Whole => self.parse_thoroughly(text),
@@ -74,6 +74,9 @@ impl Shape {
     }
 
     pub(super) fn parse_thoroughly(&self, text: &str) -> Result<Kept, serde_json::Error> {
+        if *self != Shape::nothing() && is_too_heavy(text) {
+            return Err(serde::de::Error::custom("it holds too many values"));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         let kept = self.deserialize(&mut reader)?;
         reader.end()?;

@@ -6,7 +6,10 @@
 
 use serde_json::Value;
 
-use super::shape::{Kept, Shape};
+use super::{
+    shape::{Kept, Shape},
+    weight::is_too_heavy,
+};
 
 /// Levels of nesting that it follows: fewer than serde_json allows where a value is kept.
 const MAX_DEPTH: usize = 32;
@@ -42,7 +45,11 @@ impl<'t> Reader<'t> {
                 if *first != b'"' {
                     self.skip(depth)?;
                 }
-                serde_json::from_str(&self.text[start..self.at()]).ok().map(Kept::Whole)
+                let text = &self.text[start..self.at()];
+                if is_too_heavy(text) {
+                    return None;
+                }
+                serde_json::from_str(text).ok().map(Kept::Whole)
             }
         }
     }
