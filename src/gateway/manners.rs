@@ -179,7 +179,7 @@ impl Pass {
             Err(FetchError::Timeout) => (took >= PATIENCE).then_some(true),
             // It answered, if not as we like.
             Err(FetchError::TooLarge(_) | FetchError::Refused(_)) => Some(false),
-            Err(FetchError::Spared(_)) => None,
+            Err(FetchError::Spared(_) | FetchError::Barred(_)) => None,
         };
         self.leave(failed);
     }

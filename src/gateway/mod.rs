@@ -6,8 +6,11 @@
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
 mod admin;
+#[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
 mod connection;
+#[expect(clippy::disallowed_methods, reason = "the environment may name a proxy")]
+mod egress;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
@@ -41,6 +44,7 @@ use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
     admin::{Admin, address as admin_address},
+    egress::{Found, Lookup},
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},

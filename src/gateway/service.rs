@@ -62,6 +62,17 @@ impl Service {
         Service { worker, shared, upstream, ids: Ids::new() }
     }
 
+    /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
+    pub(super) fn refresh(&self) {
+        match self.upstream.refresh() {
+            Ok(true) if self.worker == 0 => tracing::info!("certificates for upstreams were read again"),
+            Err(why) if self.worker == 0 => {
+                tracing::error!("new certificates for upstreams are not used, the old ones stay: {why}");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
         self: Arc<Self>,
