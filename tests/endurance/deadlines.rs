@@ -1,6 +1,7 @@
 //! One request has one deadline, and keeps it (B1).
 
 use std::{
+    sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
@@ -47,14 +48,22 @@ fn a_deadline_is_kept_by_a_thousand_at_once_whatever_the_upstream_does() {
     assert_eq!(upstream.asked(), 3 * at_once, "each was sent, and once");
 }
 
-/// How long each took, from when its request was sent.
+/// How long each took, from when its request was sent. They are sent within half of the deadline, so that all are on their
+/// way together, and not all are due in the same millisecond: then it would be the speed of the machine that is measured.
 fn all_at_once(address: &std::net::SocketAddr, path: &'static str, count: usize) -> Vec<Duration> {
+    let connected = Arc::new(Barrier::new(count));
+    let count = u32::try_from(count).expect("there are few");
     let clients: Vec<_> = (0..count)
         .map(|number| {
             let address = *address;
+            let (connected, turn) = (connected.clone(), DEADLINE / 2 * number / count);
             let ask = move || {
+                let mut client = Client::new(address);
+                client.send(&[]).expect("the gateway accepts");
+                connected.wait();
+                thread::sleep(turn);
                 let began = Instant::now();
-                let reply = Client::new(address).get(path, &format!("t{number}")).expect("there is an answer");
+                let reply = client.get(path, &format!("t{number}")).expect("there is an answer");
                 assert_eq!(reply.status, 504, "{}", reply.body);
                 began.elapsed()
             };
