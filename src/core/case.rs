@@ -3,6 +3,7 @@
 //! The same compiler and the same evaluation as for a real request; only the host is another. So a case runs
 //! wherever the core runs.
 
+mod elsewhere;
 mod kept;
 mod recorded;
 mod verdict;
@@ -14,6 +15,7 @@ use http::{Method, header};
 use serde_json::{Map, Value};
 
 pub use self::{
+    elsewhere::Elsewhere,
     kept::{Kept, once_more},
     recorded::{Files, USUAL_NOW, set_time, time},
     verdict::{Answered, Difference, Fault, Verdict, kind},

@@ -47,6 +47,7 @@ mod card;
 
 // The whole.
 mod audit;
+mod capability;
 mod compile;
 mod evaluate;
 
@@ -62,8 +63,9 @@ pub mod record;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
+    capability::{Capability, Degree, Platform, unfit},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
-    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
+    case::{Answered, Cases, Difference, Elsewhere, Fault, Files, Verdict, kind as kind_of_value},
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
