@@ -68,7 +68,8 @@ fn a_worker_is_bundled_with_its_rules_as_data_and_its_vars_as_a_binding() {
         ("acme.rhai", "claims.locale = `de`;"),
         ("settings", "[rule.acme.vars]\nhost = \"staging.acme.example\"\n[rule.other.vars]\nhost = \"x\"\n"),
     ]);
-    let release = folder(&[("claimsmith.wasm", "\0asm"), ("claimsmith.js", "js"), ("worker.mjs", "mjs")]);
+    let release =
+        folder(&[("claimsmith.wasm", "\0asm"), ("claimsmith.js", "js"), ("core.mjs", "core"), ("worker.mjs", "mjs")]);
     let path = |name: &str| rules.path().join(name).display().to_string();
     let out = path("out");
     let bundle = |more: &[&str]| {
@@ -97,7 +98,7 @@ fn a_worker_is_bundled_with_its_rules_as_data_and_its_vars_as_a_binding() {
         "{wrangler}"
     );
     assert!(wrangler.starts_with("# "), "comments stay: {wrangler}");
-    assert_eq!([read("claimsmith.js"), read("worker.mjs")], ["js", "mjs"]);
+    assert_eq!([read("claimsmith.js"), read("core.mjs"), read("worker.mjs")], ["js", "core", "mjs"]);
     let again = bundle(&[]);
     assert_eq!(again.code, Some(2));
     assert!(again.err.contains("is there already; `--force` writes into it"), "{}", again.err);

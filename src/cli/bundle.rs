@@ -139,7 +139,7 @@ fn grave(problem: &Problem) -> bool {
 /// What of the release a folder for this host holds.
 fn shipped(host: Platform) -> &'static [&'static str] {
     match host {
-        Platform::Cloudflare => &["claimsmith.wasm", "claimsmith.js", "worker.mjs"],
+        Platform::Cloudflare => &["claimsmith.wasm", "claimsmith.js", "core.mjs", "worker.mjs"],
         Platform::Wasi => &["claimsmith.wasm"],
         Platform::Lambda | Platform::Native => &["bootstrap"],
     }

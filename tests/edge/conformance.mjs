@@ -1,6 +1,6 @@
 // The Worker for one case after another: rule, secrets, vars and time come from the stage, and what it asks of providers
 // goes there. All else is the Worker as it is shipped.
-import { Core, reply } from "./worker.mjs";
+import { Core, reply } from "./core.mjs";
 
 export default {
   async fetch(request, { STAGE }) {

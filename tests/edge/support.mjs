@@ -130,7 +130,7 @@ export async function bundle(host, rules, more = []) {
 export async function startWorker(folder, bindings, main) {
   const port = await freePort();
   if (main) await cp(here(main), join(folder, main));
-  const modules = [main ?? 'worker.mjs', ...(main ? ['worker.mjs'] : []), 'claimsmith.js'].map(
+  const modules = [main ?? 'worker.mjs', ...(main ? ['worker.mjs'] : []), 'core.mjs', 'claimsmith.js'].map(
     (name) => `(name = "${name}", esModule = embed "${name}")`,
   );
   const bound = Object.entries(bindings).map(([name, value]) =>

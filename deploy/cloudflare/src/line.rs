@@ -3,6 +3,7 @@
 
 use claimsmith::core::{Blame, Failure, Outcome};
 use http::Method;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Methods whose names a line may bear.
@@ -18,10 +19,12 @@ const STANDARD_METHODS: [Method; 9] = [
     Method::TRACE,
 ];
 
-/// How a line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How serious a line is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// All is well, or the caller's doing.
+    #[default]
     Info,
     /// An upstream's doing.
     Warn,
@@ -29,16 +32,19 @@ pub enum Level {
     Error,
 }
 
-/// The line of an answer.
-pub fn write(rule: &str, method: &Method, outcome: &Outcome, took_ms: u64, id: &str) -> (Level, String) {
-    let blame = outcome.failure.as_ref().map(Failure::blame);
-    let calls = &outcome.calls;
-    let level = match blame {
+/// How serious an answer is.
+pub fn level(outcome: &Outcome) -> Level {
+    match outcome.failure.as_ref().map(Failure::blame) {
         Some(Blame::Us) => Level::Error,
         Some(Blame::Upstream) => Level::Warn,
-        None if !calls.given_up.is_empty() || calls.stale > 0 => Level::Warn,
+        None if !outcome.calls.given_up.is_empty() || outcome.calls.stale > 0 => Level::Warn,
         None | Some(Blame::Caller) => Level::Info,
-    };
+    }
+}
+
+/// The line of an answer.
+pub fn write(level: Level, rule: &str, method: &Method, outcome: &Outcome, took_ms: u64, id: &str) -> String {
+    let calls = &outcome.calls;
     let method = if STANDARD_METHODS.contains(method) { method.as_str() } else { "-" };
     let mut line = Map::new();
     let mut add = |name: &str, value: Value| line.insert(name.into(), value);
@@ -60,8 +66,8 @@ pub fn write(rule: &str, method: &Method, outcome: &Outcome, took_ms: u64, id: &
         add("reason", failure.words().into());
     }
     add("request_id", id.into());
-    add("message", if blame.is_some() { "refused" } else { "answered" }.into());
-    (level, Value::Object(line).to_string())
+    add("message", if outcome.failure.is_some() { "refused" } else { "answered" }.into());
+    Value::Object(line).to_string()
 }
 
 impl Level {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::line::Level;
+
 /// Everything that can be set.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,12 +22,22 @@ pub struct Settings {
     pub max_request_headers: usize,
     /// Accept a token in the query, which RFC 6750 advises against.
     pub query_token: bool,
+    /// Logging.
+    pub log: Log,
     /// How upstreams are reached.
     pub upstream: Upstream,
     /// What is kept of answers.
     pub cache: Cache,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
+}
+
+/// `log`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least serious level that is written.
+    pub level: Level,
 }
 
 /// `upstream`
@@ -62,6 +74,7 @@ impl Default for Settings {
             max_request_body: 64 * 1024,
             max_request_headers: 100,
             query_token: false,
+            log: Log::default(),
             upstream: Upstream::default(),
             cache: Cache::default(),
             rule: BTreeMap::new(),

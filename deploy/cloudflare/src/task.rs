@@ -91,7 +91,8 @@ impl Task {
                 return false;
             }
         }
-        false
+        // Without an answer its status is none, which `core.mjs` takes for the fault that it is.
+        true
     }
 
     /// An upstream answered a call, or a pause is over.
@@ -123,7 +124,7 @@ impl Task {
         body.unwrap_or_default()
     }
 
-    /// The line for the log.
+    /// The line for the log; nothing for one that is not serious enough.
     #[wasm_bindgen(getter)]
     pub fn line(&self) -> String {
         self.done.as_ref().map(|done| done.line.clone()).unwrap_or_default()
@@ -158,7 +159,12 @@ async fn respond(rules: Rc<Rules>, visit: Rc<Visit>, request: Option<Request>, f
     };
     let took = Visit::clock().saturating_sub(began).as_millis();
     let name = rule.as_ref().map_or(NOWHERE, |rule| rule.name());
-    let (level, line) = line::write(name, request.method(), &outcome, u64::try_from(took).unwrap_or(u64::MAX), &id);
+    let took = u64::try_from(took).unwrap_or(u64::MAX);
+    let level = line::level(&outcome);
+    let line = match level >= rules.settings.log.level {
+        true => line::write(level, name, request.method(), &outcome, took, &id),
+        false => String::new(),
+    };
     let mut response = outcome.response;
     response.headers_mut().insert(REQUEST_ID, HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown")));
     Done { response, level, line }

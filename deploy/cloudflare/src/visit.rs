@@ -23,7 +23,7 @@ use crate::gateway::Rules;
 
 #[wasm_bindgen]
 extern "C" {
-    /// What `worker.mjs` offers to one request.
+    /// What `core.mjs` offers to one request.
     pub type Outside;
 
     /// Sends a request; `Task.answered` or `Task.failed` is called with this number, later.
@@ -298,7 +298,7 @@ pub fn answer(status: u16, headers: &str, body: Vec<u8>) -> Result<Answer, Fetch
     Ok(Answer { status, headers: read_headers(headers), body: Bytes::from(body) })
 }
 
-/// Why there is none, by the number that `worker.mjs` has for it.
+/// Why there is none, by the number that `core.mjs` has for it.
 pub fn failure(kind: u8, max_body: usize) -> FetchError {
     match kind {
         1 => FetchError::Timeout,

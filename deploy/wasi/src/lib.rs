@@ -26,7 +26,7 @@ use wasip2::{
     http::types::{IncomingRequest, ResponseOutparam},
 };
 
-use self::{outside::Arrived, rules::Bundle, settings::Settings, visit::Visit};
+use self::{line::Level, outside::Arrived, rules::Bundle, settings::Settings, visit::Visit};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,10 +41,12 @@ impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let began = Visit::clock();
         let id = outside::request_id(&request);
-        let (method, rule, outcome) = respond(request, &id);
+        let Answered { method, rule, outcome, least } = respond(request, &id);
         let took = u64::try_from(Visit::clock().saturating_sub(began).as_millis()).unwrap_or(u64::MAX);
-        let (_, line) = line::write(rule.as_deref().unwrap_or(NOWHERE), &method, &outcome, took, &id);
-        outside::write_line(&line);
+        let level = line::level(&outcome);
+        if level >= least {
+            outside::write_line(&line::write(level, rule.as_deref().unwrap_or(NOWHERE), &method, &outcome, took, &id));
+        }
         let mut response = outcome.response;
         let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"));
         response.headers_mut().insert(REQUEST_ID, id);
@@ -52,13 +54,23 @@ impl Guest for Component {
     }
 }
 
-/// The answer, and the name of the rule that gives it.
-fn respond(request: IncomingRequest, id: &str) -> (http::Method, Option<String>, Outcome) {
+/// An answer, and what the log says of it.
+struct Answered {
+    method: http::Method,
+    /// The name of the rule that gives it.
+    rule: Option<String>,
+    outcome: Outcome,
+    /// The least serious level that is written.
+    least: Level,
+}
+
+fn respond(request: IncomingRequest, id: &str) -> Answered {
     let (settings, bundle) = match (outside::settings(), rules::read()) {
         (Ok(settings), Ok(bundle)) => (settings, bundle),
         (Err(why), _) | (_, Err(why)) => {
-            outside::write_line(&serde_json::json!({ "level": "ERROR", "message": why }).to_string());
-            return (http::Method::GET, None, refuse(None, Failure::Panic, id));
+            outside::write_line(&serde_json::json!({ "level": "ERROR", "message": why, "status": 500 }).to_string());
+            let outcome = refuse(None, Failure::Panic, id);
+            return Answered { method: http::Method::GET, rule: None, outcome, least: Level::Info };
         }
     };
     let (arrived, request) = outside::receive(request, settings.max_request_body);
@@ -73,7 +85,8 @@ fn respond(request: IncomingRequest, id: &str) -> (http::Method, Option<String>,
         Arrived::TooLarge => refuse(rule, Failure::RequestTooLarge, id),
         Arrived::Broken => refuse(rule, Failure::Unreadable, id),
     };
-    (request.method().clone(), rule.map(|rule| rule.name().to_owned()), outcome)
+    let rule = rule.map(|rule| rule.name().to_owned());
+    Answered { method: request.method().clone(), rule, outcome, least: settings.log.level }
 }
 
 fn evaluate(settings: &Settings, rule: Option<&CompiledRule>, request: &Request, id: &str, visit: &Visit) -> Outcome {
