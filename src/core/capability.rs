@@ -30,6 +30,8 @@ pub enum Capability {
     ClientCertificates,
     /// `{ file = … }` among the secrets.
     SecretFiles,
+    /// `method = "GET"` and a body.
+    BodyOfGet,
     /// `cache`, keys of issuers, tokens of our own.
     Store,
     /// Waiting for the same answer together with other requests.
@@ -88,7 +90,8 @@ impl Platform {
             (C::ClientCertificates | C::SecretFiles | C::ScriptTime | C::Blinding | C::PrivateRoots, P::Lambda) => {
                 Whole
             }
-            (C::ScriptTime, P::Wasi) => Whole,
+            (C::BodyOfGet, P::Lambda) | (C::BodyOfGet | C::ScriptTime, P::Wasi) => Whole,
+            (C::BodyOfGet, P::Cloudflare) => Never("write `method = \"POST\"`, if the provider takes that"),
             (C::ClientCertificates, _) => Never("serve this rule with the program, or on lambda"),
             (C::SecretFiles, P::Cloudflare) => Never("write `{ env = \"NAME\" }`, and `npx wrangler secret put NAME`"),
             (C::SecretFiles, _) => Never("write `{ env = \"NAME\" }`, and set it where the component is started"),
@@ -120,9 +123,10 @@ impl Platform {
 
 impl Capability {
     /// All of them, those first that rules ask for.
-    pub const ALL: [Capability; 8] = [
+    pub const ALL: [Capability; 9] = [
         Capability::ClientCertificates,
         Capability::SecretFiles,
+        Capability::BodyOfGet,
         Capability::PrivateRoots,
         Capability::Store,
         Capability::Sharing,
@@ -136,6 +140,7 @@ impl Capability {
         match self {
             Capability::ClientCertificates => "client certificates",
             Capability::SecretFiles => "secrets in files",
+            Capability::BodyOfGet => "bodies of GET",
             Capability::Store => "what is kept between requests",
             Capability::Sharing => "answers that requests share",
             Capability::Manners => "limits for each upstream",
@@ -186,6 +191,9 @@ impl Found<'_> {
         if let Some(mtls) = call.auth.as_ref().and_then(|auth| auth.mtls.as_ref()) {
             let what = format!("[call.{name}] shows a certificate");
             self.wants(Capability::ClientCertificates, &mtls.certificate.span, &what);
+        }
+        if let Some(method) = call.method.as_ref().filter(|method| call.body.is_some() && method.value == "GET") {
+            self.wants(Capability::BodyOfGet, &method.span, &format!("[call.{name}] is a GET with a body"));
         }
         if let Some(cache) = &call.cache {
             self.wants(Capability::Store, &cache.span, &format!("the answers of [call.{name}] are kept"));
@@ -240,7 +248,9 @@ mod tests {
             chain = { file = "/c" }
             key = { env = "K" }
             [call.user]
+            method = "GET"
             url = "https://api.example/me"
+            body = "x"
             auth = { mtls = { certificate = "${secrets.chain}", key = "${secrets.key}" } }
             cache = "1m"
             retry = 1
@@ -254,7 +264,7 @@ mod tests {
         use Code::{HostCannot as No, HostDiffers as How};
         assert_eq!(codes(Platform::Native), []);
         assert_eq!(codes(Platform::Lambda), [How, How, How]);
-        assert_eq!(codes(Platform::Cloudflare), [No, How, No, How, How, How]);
+        assert_eq!(codes(Platform::Cloudflare), [No, How, No, No, How, How, How]);
         assert_eq!(codes(Platform::Wasi), [No, How, No, How, How, How]);
     }
 }

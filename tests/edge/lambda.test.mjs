@@ -97,7 +97,7 @@ describe('a function of Lambda', { timeout: 120_000 }, () => {
         AWS_LAMBDA_LOG_GROUP_NAME: 'group',
         AWS_SESSION_TOKEN: 'session',
         PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: `${runtime.port}`,
-        CLAIMSMITH_PARAMETERS: '/claimsmith/',
+        PARAMETERS_PREFIX: '/claimsmith/',
       },
     });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => { log += piece; });

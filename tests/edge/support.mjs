@@ -27,6 +27,12 @@ const PERSON = {
 /** Its id is a number that no float holds. */
 export const PROFILE = JSON.stringify(PERSON).replace('"9007199254740993"', '9007199254740993');
 
+/** 64 MiB of spaces. */
+const BOMB = gzipSync(Buffer.alloc(64 << 20, ' '));
+
+/** The environment without settings of the program. */
+const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CLAIMSMITH')));
+
 /** Settings that the program and the Worker get alike. */
 export const settings = (provider) => ({
   deadline: '1500ms',
@@ -60,7 +66,7 @@ export async function startProvider() {
         const timer = setInterval(() => response.write(' '), 100);
         return response.on('close', () => clearInterval(timer));
       }
-      case 'bomb': return send(200, gzipSync(Buffer.alloc(64 << 20, ' ')), { 'content-encoding': 'gzip' });
+      case 'bomb': return send(200, BOMB, { 'content-encoding': 'gzip' });
       case 'gzip': return send(200, gzipSync(PROFILE), { 'content-encoding': 'gzip' });
       case 'deflate': return send(200, deflateSync(PROFILE), { 'content-encoding': 'deflate' });
       case 'brotli': return send(200, brotliCompressSync(PROFILE), { 'content-encoding': 'br' });
@@ -121,7 +127,7 @@ function accepts(port) {
 export async function bundle(host, rules, more = []) {
   const out = join(await mkdtemp(join(tmpdir(), 'claimsmith-edge-')), host);
   const from = more.includes('--from') ? [] : ['--from', join(EDGE, host)];
-  const made = spawnSync(BINARY, ['bundle', '--host', host, '--rules', rules, '--out', out, ...from, ...more], { encoding: 'utf8' });
+  const made = spawnSync(BINARY, ['bundle', '--host', host, '--rules', rules, '--out', out, ...from, ...more], { encoding: 'utf8', env: plain });
   assert.equal(made.status, 0, made.stderr);
   return { out, said: made.stdout + made.stderr };
 }
@@ -164,7 +170,7 @@ export async function startProgram(rules, provider) {
   const [[from, to]] = Object.entries(upstream.reroute);
   await writeFile(config, `deadline = "${deadline}"\n[upstream]\ntrip_after = 0\nreroute = { "${from}" = "${to}" }\n[admin]\nlisten = "off"\n`);
   const parameters = ['serve', '--config', config, '--rules', rules, '--listen', `127.0.0.1:${port}`, '--log-format', 'json'];
-  const program = await start(BINARY, parameters, { env: { ...process.env, ACME_API_KEY: API_KEY } }, port);
+  const program = await start(BINARY, parameters, { env: { ...plain, ACME_API_KEY: API_KEY } }, port);
   return { ...program, stop: () => { program.stop(); rm(folder, { recursive: true }); } };
 }
 

@@ -86,7 +86,8 @@ describe('a Worker', SUITE, () => {
     test(`answers as the program does: ${what}`, async () => {
       const [mine, other] = await Promise.all([worker, program].map(async (place) => told(await ask(place, path, request))));
       assert.equal(mine.status, status, JSON.stringify(mine));
-      assert.deepEqual(mine, other);
+      // The program sees too many headers before there is a request, and has no more to say than the status.
+      assert.deepEqual(status === 431 ? mine.status : mine, status === 431 ? other.status : other);
     });
   }
 

@@ -7,8 +7,9 @@ use std::{
 };
 
 use claimsmith::core::{
-    CompiledRule, Compiler,
+    CompiledRule, Compiler, Platform,
     problem::{Severity, Source, as_json},
+    unfit,
 };
 use serde::Deserialize;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -127,8 +128,12 @@ impl Rules {
         let none = serde_json::Map::new();
         let vars = self.settings.rule.get(name).map_or(&none, |rule| &rule.vars);
         let compiler = self.compiler.get_or_init(Compiler::new::<Visit>);
-        let (rule, problems) = compiler.compile(name, &Source::new(format!("{name}.toml"), text), vars, visit);
-        for problem in problems.sorted().iter().filter(|problem| problem.severity() > Severity::Advice) {
+        let source = Source::new(format!("{name}.toml"), text);
+        let (rule, problems) = compiler.compile(name, &source, vars, visit);
+        let mut problems = problems.sorted();
+        problems.extend(unfit(&source, Platform::Cloudflare));
+        let refused = problems.iter().any(|problem| problem.severity() == Severity::Error);
+        for problem in problems.iter().filter(|problem| problem.severity() > Severity::Advice) {
             let mut line = as_json(problem);
             line["rule"] = name.into();
             match problem.severity() {
@@ -136,7 +141,7 @@ impl Rules {
                 Severity::Warning | Severity::Advice => console_warn(&line.to_string()),
             }
         }
-        rule
+        rule.filter(|_| !refused)
     }
 
     /// A secret of the Worker.

@@ -1,6 +1,6 @@
 //! Secrets from AWS's own extension for parameters and secrets, for those that are no variables of the function.
 //!
-//! With `CLAIMSMITH_PARAMETERS=/claimsmith/` the secret that a rule names by `{ env = "ACME_API_KEY" }` is the parameter
+//! With `PARAMETERS_PREFIX=/claimsmith/` the secret that a rule names by `{ env = "ACME_API_KEY" }` is the parameter
 //! `/claimsmith/ACME_API_KEY`, decrypted.
 
 use std::{collections::HashMap, env, time::Duration};
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// # Errors
 /// A sentence that says which cannot be had, without any value.
 pub async fn load(settings: &Settings, host: &Upstream) -> Result<Secrets, String> {
-    let Ok(prefix) = env::var("CLAIMSMITH_PARAMETERS") else { return Ok(Secrets::Real) };
+    let Ok(prefix) = env::var("PARAMETERS_PREFIX") else { return Ok(Secrets::Real) };
     let mut values = HashMap::new();
     for (_, source) in rule_texts(settings)?.0 {
         // A rule that cannot be read is told when rules are loaded.

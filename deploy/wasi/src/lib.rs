@@ -16,9 +16,9 @@ mod settings;
 use std::time::Duration;
 
 use claimsmith::core::{
-    CompiledRule, Compiler, Failure, Host, Outcome, Reception, Request, answer,
+    CompiledRule, Compiler, Failure, Host, Outcome, Platform, Reception, Request, answer,
     problem::{Severity, Source, as_json},
-    refuse,
+    refuse, unfit,
 };
 use http::{HeaderName, HeaderValue};
 use wasip2::{
@@ -103,8 +103,11 @@ fn compile(settings: &Settings, bundle: &Bundle, path: &str, visit: &Visit) -> O
     let vars = settings.rule.get(name).map_or(&none, |rule| &rule.vars);
     let source = Source::new(format!("{name}.toml"), text.as_str());
     let (rule, problems) = Compiler::new::<Visit>().compile(name, &source, vars, visit);
-    for problem in problems.sorted().iter().filter(|problem| problem.severity() > Severity::Advice) {
+    let mut problems = problems.sorted();
+    problems.extend(unfit(&source, Platform::Wasi));
+    let refused = problems.iter().any(|problem| problem.severity() == Severity::Error);
+    for problem in problems.iter().filter(|problem| problem.severity() > Severity::Advice) {
         outside::write_line(&as_json(problem).to_string());
     }
-    rule
+    rule.filter(|_| !refused)
 }

@@ -104,20 +104,18 @@ impl<'a> Visit<'a> {
 
     /// Until it is ready.
     pub async fn ready(&self, pollable: Pollable) {
-        let pollable = Rc::new(pollable);
-        poll_fn(|context| match pollable.ready() {
+        let waits = Waits { visit: self, pollable: Rc::new(pollable) };
+        poll_fn(|context| match waits.pollable.ready() {
             true => Poll::Ready(()),
             false => {
-                let mut waits = self.waits.borrow_mut();
-                if !waits.iter().any(|(known, _)| Rc::ptr_eq(known, &pollable)) {
-                    waits.push((pollable.clone(), context.waker().clone()));
+                let mut all = self.waits.borrow_mut();
+                if !all.iter().any(|(known, _)| Rc::ptr_eq(known, &waits.pollable)) {
+                    all.push((waits.pollable.clone(), context.waker().clone()));
                 }
                 Poll::Pending
             }
         })
         .await;
-        // A resource must outlive what was made of it, and nobody waits for this one any more.
-        self.waits.borrow_mut().retain(|(known, _)| !Rc::ptr_eq(known, &pollable));
     }
 
     async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -223,6 +221,18 @@ impl Host for Visit<'_> {
     fn now() -> Duration {
         let now = wall_clock::now();
         Duration::new(now.seconds, now.nanoseconds)
+    }
+}
+
+/// Somebody who waits, and may be given up: what it waits for must go before what that was made of.
+struct Waits<'a> {
+    visit: &'a Visit<'a>,
+    pollable: Rc<Pollable>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.visit.waits.borrow_mut().retain(|(known, _)| !Rc::ptr_eq(known, &self.pollable));
     }
 }
 
