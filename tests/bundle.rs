@@ -136,14 +136,19 @@ fn a_component_gets_its_rules_in_the_place_that_it_has_for_them() {
     fs::write(release.path().join("claimsmith.wasm"), &bytes).expect("the folder can be written to");
     let (from, out) = (release.path().display().to_string(), release.path().join("out"));
     let to = out.display().to_string();
-    let made = run(claimsmith(&["bundle", "--host", "wasi", "--use", "github", "--from", &from, "--out", &to]));
+    let rules = folder(&[("acme.toml", RULE), ("acme.rhai", "claims.locale = `de`;")]);
+    let of = |rules: &str| {
+        run(claimsmith(&["bundle", "--host", "wasi", "--rules", rules, "--from", &from, "--out", &to, "--force"]))
+    };
+    let made = of(&rules.path().display().to_string());
     assert_eq!(made.code, Some(0), "{}", made.err);
     let written = fs::read(out.join("claimsmith.wasm")).expect("it was written");
     assert_eq!(written.len(), bytes.len());
     assert!(written.starts_with(b"before") && written.ends_with(b"  after"));
     let text = String::from_utf8_lossy(&written[38..written.len() - 5]).into_owned();
     let data: serde_json::Value = serde_json::from_str(text.trim()).expect("it is JSON");
-    assert!(data["rules"]["github"].is_string());
-    let all = run(claimsmith(&["bundle", "--host", "wasi", "--rules", "catalogue:", "--from", &from, "--out", &to]));
+    assert_eq!(data["rules"]["acme"], RULE);
+    let all = of("rules");
     assert_eq!(all.code, Some(2));
+    assert!(all.err.contains("a component has room for 262144: use fewer"), "{}", all.err);
 }

@@ -176,6 +176,7 @@ pub fn unfit(source: &Arc<Source>, platform: Platform) -> Vec<Problem> {
         found.wants(Capability::Store, &cache.span, "the answers of this rule are kept");
     }
     rule.calls.iter().for_each(|call| found.call(call));
+    found.problems.sort_by_key(|problem| problem.place.span.start);
     found.problems
 }
 
@@ -264,7 +265,7 @@ mod tests {
         use Code::{HostCannot as No, HostDiffers as How};
         assert_eq!(codes(Platform::Native), []);
         assert_eq!(codes(Platform::Lambda), [How, How, How]);
-        assert_eq!(codes(Platform::Cloudflare), [No, How, No, No, How, How, How]);
-        assert_eq!(codes(Platform::Wasi), [No, How, No, How, How, How]);
+        assert_eq!(codes(Platform::Cloudflare), [How, No, No, No, How, How, How]);
+        assert_eq!(codes(Platform::Wasi), [How, No, No, How, How, How]);
     }
 }

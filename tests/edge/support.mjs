@@ -104,7 +104,7 @@ export async function freePort() {
 
 /** Starts a program; what it writes is kept. Resolves once the port accepts. */
 export async function start(command, parameters, options, port) {
-  const child = spawn(command, parameters, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  const child = spawn(command, parameters, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, ...options });
   const written = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => written.push(piece));
   const log = () => Buffer.concat(written).toString();
@@ -113,7 +113,12 @@ export async function start(command, parameters, options, port) {
     if (await accepts(port)) break;
     await new Promise((done) => setTimeout(done, 50));
   }
-  return { at: `http://127.0.0.1:${port}`, log, stop: () => child.kill('SIGKILL') };
+  return { at: `http://127.0.0.1:${port}`, log, stop: () => end(child) };
+}
+
+/** Ends a program, and what it has started itself. */
+function end(child) {
+  if (child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
 }
 
 function accepts(port) {

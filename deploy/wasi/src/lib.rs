@@ -96,7 +96,8 @@ fn evaluate(settings: &Settings, rule: Option<&CompiledRule>, request: &Request,
     outcome.unwrap_or_else(|| refuse(rule, Failure::Deadline, id))
 }
 
-/// The rule at a path. What is wrong with it is written to the log.
+/// The rule at a path. Why it is refused is written to the log; what else may be said of it was said by `bundle`, and
+/// would be said for every request.
 fn compile(settings: &Settings, bundle: &Bundle, path: &str, visit: &Visit) -> Option<CompiledRule> {
     let (name, text) = bundle.rules.get_key_value(path.strip_prefix('/')?)?;
     let none = serde_json::Map::new();
@@ -106,7 +107,7 @@ fn compile(settings: &Settings, bundle: &Bundle, path: &str, visit: &Visit) -> O
     let mut problems = problems.sorted();
     problems.extend(unfit(&source, Platform::Wasi));
     let refused = problems.iter().any(|problem| problem.severity() == Severity::Error);
-    for problem in problems.iter().filter(|problem| problem.severity() > Severity::Advice) {
+    for problem in problems.iter().filter(|problem| problem.severity() == Severity::Error) {
         outside::write_line(&as_json(problem).to_string());
     }
     rule.filter(|_| !refused)
