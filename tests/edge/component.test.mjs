@@ -43,7 +43,7 @@ describe('a component', { timeout: 300_000 }, () => {
     program = await startProgram(rules, provider.origin);
     const { out } = await bundle('wasi', rules);
     const port = await freePort();
-    const environment = { ...process.env, ACME_API_KEY: API_KEY, CLAIMSMITH: JSON.stringify({ ...settings(provider.origin), deadline: '4s' }) };
+    const environment = { ...process.env, ACME_API_KEY: API_KEY, CLAIMSMITH: JSON.stringify(settings(provider.origin)) };
     const parameters = [JCO, 'serve', join(out, 'claimsmith.wasm'), '--host', '127.0.0.1', '--port', `${port}`];
     component = await start(process.execPath, parameters, { env: environment, cwd: out }, port);
   });

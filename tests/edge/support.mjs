@@ -35,7 +35,7 @@ const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => 
 
 /** Settings that the program and the Worker get alike. */
 export const settings = (provider) => ({
-  deadline: '1500ms',
+  deadline: '3s',
   upstream: { reroute: { 'https://api.acme.example': provider } },
 });
 
