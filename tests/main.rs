@@ -11,6 +11,8 @@
 
 mod support;
 
+// Rules on hosts at the edge.
+mod bundle;
 // Answers that are used again, and for whom.
 mod caches;
 // Health, metrics and the state of the rules.

@@ -5,6 +5,8 @@
 
 #[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod add;
+#[expect(clippy::disallowed_methods, reason = "the folder to deploy is written here")]
+mod bundle;
 mod catalogue;
 mod check;
 mod completions;
@@ -85,6 +87,8 @@ enum Command {
     Catalogue(catalogue::Arguments),
     /// Copy shipped rules and their cases into the rules folder, to be changed there.
     Add(add::Arguments),
+    /// Write a folder that is ready to be deployed to a host at the edge, with rules as data.
+    Bundle(bundle::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
@@ -207,6 +211,7 @@ pub fn run() -> ExitCode {
         Command::Config(served) => config::run(&served),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Add(arguments) => add::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
     };
     flush_log();
     match result {

@@ -47,6 +47,7 @@ mod card;
 
 // The whole.
 mod audit;
+mod capability;
 mod compile;
 mod evaluate;
 
@@ -65,10 +66,11 @@ pub mod record;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
+    capability::{Capability, Degree, Platform, unfit},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{
-        Answered, Cases, Difference, Draft, DraftReply, Fault, Files, Shown, Told, Verdict, kind as kind_of_value,
-        set_clock,
+        Answered, Cases, Difference, Draft, DraftReply, Elsewhere, Fault, Files, Shown, Told, Verdict,
+        kind as kind_of_value, set_clock,
     },
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},

@@ -49,7 +49,9 @@ use tokio::{runtime::Builder, sync::watch};
 pub use self::{
     admin::{Admin, address as admin_address, key as admin_key},
     egress::{Found, Lookup},
-    load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
+    load::{
+        bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, texts as rule_texts, toml_files,
+    },
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
     play::{Allowed, Opened},
