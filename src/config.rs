@@ -123,8 +123,14 @@ pub enum Format {
 pub struct Admin {
     /// Where health, metrics and the state of the rules are told.
     pub listen: Door,
-    /// What `/metrics` and `/rules` ask for, as a bearer token.
+    /// What all but the health pages ask for, as a bearer token.
     pub key: Option<KeySource>,
+    /// Whether the playground stands at `/play`; it needs a key.
+    pub play: bool,
+    /// Logins may be recorded as cases when somebody asks there.
+    pub record: bool,
+    /// Requests whose steps are told there, and as many that failed; 0 for none.
+    pub traces: usize,
 }
 
 /// An address, or none.
@@ -247,7 +253,13 @@ impl Default for Cache {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None }
+        Admin {
+            listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            key: None,
+            play: false,
+            record: false,
+            traces: 0,
+        }
     }
 }
 
@@ -315,11 +327,15 @@ impl Default for Upstream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// A duration as settings write it.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
-        parsed
+        parse_duration(&text)
             .map(Span)
             .ok_or_else(|| de::Error::custom(format!("not a duration: `{text}`; for example `10s` or `500ms`")))
     }

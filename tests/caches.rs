@@ -73,7 +73,7 @@ impl World {
         let request =
             headers.iter().fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
         let request = request.body(Bytes::new()).expect("a sound request");
-        block_on(answer(Some(rule), &request, "id", Reception::default(), self))
+        block_on(answer(Some(rule), &request, "id", Reception::default(), self, None))
     }
 }
 
@@ -624,7 +624,7 @@ fn made_for(world: &World, choice: &Choice, per_rule: bool) -> String {
         .header("authorization", format!("{} {}", part("scheme"), part("token")))
         .header("x-in", part("header of the caller"));
     let request = request.body(Bytes::new()).expect("a sound request");
-    sub(&block_on(answer(Some(&rule), &request, "id", Reception::default(), world)))
+    sub(&block_on(answer(Some(&rule), &request, "id", Reception::default(), world, None)))
 }
 
 /// Two requests that differ in one thing, whatever else they are, never share an entry; the same ones do.
@@ -709,8 +709,9 @@ fn together(rule: &str, upstream: &Upstream, tokens: &[&str]) -> Vec<Outcome> {
             request.body(Bytes::new()).expect("a sound request")
         })
         .collect();
-    let all =
-        requests.iter().map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host));
+    let all = requests
+        .iter()
+        .map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host, None));
     block_on(futures_util::future::join_all(all))
 }
 
@@ -923,7 +924,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
                         })
                         .collect();
                     let all = asked.iter().zip(&requests).map(|((number, _), request)| {
-                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm);
+                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm, None);
                         let patience = if storm.below(10) == 0 { storm.below(4) } else { 1000 };
                         async move {
                             let leave = async {

@@ -82,13 +82,31 @@ static ADMIN: Table = table(
             "Where health, metrics and the state of the rules are told; `off` for nowhere.",
         ),
         key("key", &[Takes::Table(&ADMIN_KEY)], r#"{ file = "/run/secrets/admin" }"#, ADMIN_KEY.doc),
+        key(
+            "play",
+            &[Takes::Flag],
+            "true",
+            "Whether the playground stands at `/play`, for who has the key; `false` without it.",
+        ),
+        key(
+            "record",
+            &[Takes::Flag],
+            "true",
+            "Logins may be recorded as cases when somebody asks there; `false` without it.",
+        ),
+        key(
+            "traces",
+            COUNT,
+            "100",
+            "Requests whose steps are told there, and as many that failed; 0, the default, for none.",
+        ),
     ],
     Choice::Free,
 );
 
 static ADMIN_KEY: Table = table(
     "admin_key",
-    "Where the key stands that `/metrics` and `/rules` ask for, as a bearer token.",
+    "Where the key stands that all but the health pages ask for, as a bearer token.",
     &[
         key("env", PLAIN, r#""ADMIN_KEY""#, "An environment variable."),
         key("file", PLAIN, r#""/run/secrets/admin""#, "A file; it may be exchanged at any time."),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calls::{self, Summary},
     compile::CompiledRule,
-    facts::Facts,
+    facts::{Facts, Root},
     freshness::Freshness,
     host::Host,
     message::{Request, Response},
@@ -30,7 +30,7 @@ pub struct Reception {
 }
 
 /// An answer, and what the log says of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The answer.
     pub response: Response,
@@ -40,13 +40,14 @@ pub struct Outcome {
     pub calls: Summary,
 }
 
-/// Answers a request from the rule at its path, if there is one.
+/// Answers a request from the rule at its path, if there is one; the steps are noted if somebody looks on.
 pub async fn answer<H: Host>(
     rule: Option<&CompiledRule>,
     request: &Request,
     request_id: &str,
     reception: Reception,
     host: &H,
+    trace: Option<&Trace>,
 ) -> Outcome {
     let method = request.method();
     let Some(rule) = rule else { return refuse(None, Failure::NoRule, request_id) };
@@ -56,7 +57,7 @@ pub async fn answer<H: Host>(
     if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
         return refuse(Some(rule), Failure::Method, request_id);
     }
-    evaluate(rule, request, request_id, reception, host, None).await
+    evaluate(rule, request, request_id, reception, host, trace).await
 }
 
 /// Answers a request from one rule; the steps are noted if somebody looks on.
@@ -132,7 +133,11 @@ impl<H: Host> Work<'_, H> {
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
         let round = calls::Round { token, host, trace, began, until };
-        calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
+        let ran = calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await;
+        if let Some(trace) = trace {
+            trace.show(|| document(rule, &facts));
+        }
+        ran?;
         rule.require.run(&facts, &mut memory, trace)?;
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
@@ -156,6 +161,14 @@ impl<H> Work<'_, H> {
     fn describe(&self) -> Value {
         describe(self.rule, self.request)
     }
+}
+
+/// The document as people see it: of calls what there is an answer of.
+fn document(rule: &CompiledRule, facts: &Facts<'_>) -> Value {
+    let calls = rule.calls.names().enumerate().map(|(number, name)| (name, Root::Call(number)));
+    let others = [("token", Root::Token), ("request", Root::Request), ("vars", Root::Vars), ("meta", Root::Meta)];
+    let parts = calls.chain(others).filter_map(|(name, root)| Some((name.to_owned(), facts.get(root)?.whole()?)));
+    parts.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, value.clone())).collect()
 }
 
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {

@@ -11,6 +11,7 @@ use std::{
 
 use http::header;
 
+use super::metrics::BOUNDS;
 use crate::{
     config::Settings,
     core::{Answer, FetchError, Spare, store::Key},
@@ -55,8 +56,46 @@ pub(super) struct Origin {
     state: Mutex<State>,
 }
 
+/// What was counted of an origin, by those who hold its lock anyway.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    /// Requests that were sent.
+    pub(super) sent: u64,
+    /// Those among them that failed, as far as the breaker minds.
+    pub(super) failed: u64,
+    /// Requests that were not sent: it rests, wants none of this caller, has as many as it may get.
+    pub(super) spared: [u64; 3],
+    /// Attempts that were made once more.
+    pub(super) repeated: u64,
+    /// Attempts that were not, as the budget was spent.
+    pub(super) unrepeated: u64,
+    /// How long requests took, by [`super::metrics::BOUNDS`].
+    pub(super) durations: [u64; BOUNDS.len() + 1],
+    pub(super) micros: u64,
+    /// Requests on their way.
+    pub(super) busy: u64,
+    /// It is left alone.
+    pub(super) rests: bool,
+}
+
+impl Counts {
+    /// Adds those of another origin.
+    pub(super) fn add(&mut self, other: &Counts) {
+        self.sent += other.sent;
+        self.failed += other.failed;
+        self.spared.iter_mut().zip(other.spared).for_each(|(sum, more)| *sum += more);
+        self.repeated += other.repeated;
+        self.unrepeated += other.unrepeated;
+        self.durations.iter_mut().zip(other.durations).for_each(|(sum, more)| *sum += more);
+        self.micros += other.micros;
+        self.busy += other.busy;
+        self.rests |= other.rests;
+    }
+}
+
 #[derive(Debug)]
 struct State {
+    counts: Counts,
     busy: usize,
     failures: u32,
     /// It is left alone until then; afterwards one request is a probe.
@@ -90,6 +129,12 @@ impl Manners {
         Manners { limits, origins: RwLock::default() }
     }
 
+    /// All origins that were asked, with what was counted of them.
+    pub(super) fn counts(&self) -> Vec<(Box<str>, Counts)> {
+        let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
+        origins.iter().map(|(name, origin)| (name.clone(), origin.counts())).collect()
+    }
+
     /// What is known of an origin: scheme, host and port, as a URL has them.
     pub(super) fn of(&self, origin: &str) -> Arc<Origin> {
         let known = self.origins.read().unwrap_or_else(PoisonError::into_inner).get(origin).cloned();
@@ -105,7 +150,14 @@ impl Manners {
 
 impl Origin {
     fn new(limits: Limits) -> Self {
-        let state = State { busy: 0, failures: 0, rests: None, budget: RESERVE * 100, held: HashMap::new() };
+        let state = State {
+            counts: Counts::default(),
+            busy: 0,
+            failures: 0,
+            rests: None,
+            budget: RESERVE * 100,
+            held: HashMap::new(),
+        };
         Origin { limits, state: Mutex::new(state) }
     }
 
@@ -127,15 +179,21 @@ impl Origin {
         if !state.held.is_empty() {
             state.held.retain(|_, until| *until > now);
             if let Some(until) = who().and_then(|who| state.held.get(&who)) {
-                return Err(Spare::Limited((*until - now).as_secs_f64().ceil() as u64));
+                let seconds = (*until - now).as_secs_f64().ceil() as u64;
+                state.counts.spared[1] += 1;
+                return Err(Spare::Limited(seconds));
             }
         }
         if state.busy >= self.limits.at_once {
+            state.counts.spared[2] += 1;
             return Err(Spare::Busy);
         }
         let probe = match state.rests {
             None => false,
-            Some(until) if now < until => return Err(Spare::Resting),
+            Some(until) if now < until => {
+                state.counts.spared[0] += 1;
+                return Err(Spare::Resting);
+            }
             Some(_) => true,
         };
         if probe {
@@ -143,6 +201,7 @@ impl Origin {
             state.rests = Some(now + self.limits.probe_every);
         }
         state.busy += 1;
+        state.counts.sent += 1;
         // Somewhat less than the share, as repeated attempts come by here too.
         let share = self.limits.repeats;
         state.budget = (state.budget + share * 100 / (100 + share)).min(RESERVE * 100);
@@ -154,7 +213,15 @@ impl Origin {
         let mut state = self.state();
         let afforded = state.rests.is_none() && state.budget >= 100;
         state.budget -= if afforded { 100 } else { 0 };
+        let counted = if afforded { &mut state.counts.repeated } else { &mut state.counts.unrepeated };
+        *counted += 1;
         afforded
+    }
+
+    /// What was counted so far.
+    pub(super) fn counts(&self) -> Counts {
+        let state = self.state();
+        Counts { busy: state.busy as u64, rests: state.rests.is_some(), ..state.counts.clone() }
     }
 
     /// Holds somebody's requests back for as long as the upstream asks for, within bounds.
@@ -191,6 +258,10 @@ impl Pass {
         let limits = &self.origin.limits;
         let mut state = self.origin.state();
         state.busy = state.busy.saturating_sub(1);
+        let micros = u64::try_from(now.saturating_sub(self.began).as_micros()).unwrap_or(u64::MAX);
+        state.counts.durations[BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len())] += 1;
+        state.counts.micros = state.counts.micros.saturating_add(micros);
+        state.counts.failed += u64::from(failed == Some(true));
         match failed {
             // Another one may find out.
             None if self.probe => state.rests = state.rests.map(|until| until.min(now)),

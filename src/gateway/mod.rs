@@ -18,6 +18,8 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod play;
+mod recording;
 mod reload;
 mod service;
 mod serving;
@@ -25,8 +27,10 @@ mod serving;
 mod stamps;
 mod store;
 mod tls;
+mod traces;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
+mod wellformed;
 
 use std::{
     io,
@@ -43,11 +47,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
-    admin::{Admin, address as admin_address},
+    admin::{Admin, address as admin_address, key as admin_key},
     egress::{Found, Lookup},
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
+    play::{Allowed, Opened},
     reload::{Reloader, Reloading},
     store::Store,
     tls::Certificate,
@@ -55,12 +60,14 @@ pub use self::{
 };
 use self::{
     metrics::Tally,
+    recording::Recordings,
     reload::Status,
     serving::{Set, Worker},
+    traces::Traces,
 };
 use crate::{
     config::Settings,
-    core::{CompiledRule, Routes},
+    core::{CompiledRule, Host, Routes},
 };
 
 /// The stack of a worker: what a script within its limits needs, many times over.
@@ -86,6 +93,12 @@ struct Shared {
     tls: Option<Arc<Certificate>>,
     tally: Tally,
     status: Status,
+    recordings: Recordings,
+    traces: Traces,
+    /// Knows what is kept and what is known of upstreams; it sends nothing itself.
+    upstream: Upstream,
+    /// When the process began to serve, since 1970.
+    started: Duration,
 }
 
 /// A server that is running.
@@ -111,6 +124,9 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
     let set = Set::new(settings.clone(), routes, &tally);
+    let traces = Traces::new(settings.admin.traces);
+    let store = Store::with(&settings);
+    let upstream = Upstream::new(&settings, secrets.clone(), store.clone())?;
     let shared = Arc::new(Shared {
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
@@ -122,8 +138,11 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         tls,
         tally,
         status: Status::default(),
+        recordings: Recordings::default(),
+        traces,
+        upstream,
+        started: <Upstream as Host>::now(),
     });
-    let store = Store::with(&shared.settings);
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;

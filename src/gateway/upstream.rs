@@ -23,7 +23,7 @@ use super::{
     clients::{self, Clients},
     clock,
     egress::{Barred, Lookup},
-    manners::{Origin, asked_to_wait},
+    manners::{Counts, Origin, asked_to_wait},
 };
 use crate::{
     config::Settings,
@@ -48,10 +48,10 @@ pub enum Secrets {
     Given(Arc<HashMap<String, Secret>>),
 }
 
-/// The native host.
-#[derive(Debug)]
+/// The native host. Clones have the same connections and the same store.
+#[derive(Clone, Debug)]
 pub struct Upstream {
-    clients: Clients,
+    clients: Arc<Clients>,
     /// Pairs of origins as URLs write them: `https://host`, without a slash.
     reroute: Vec<(String, String)>,
     max_body: usize,
@@ -74,7 +74,7 @@ impl Upstream {
     /// # Errors
     /// As [`new`](Upstream::new).
     pub fn with_lookup(settings: &Settings, secrets: Secrets, store: Store, lookup: Lookup) -> Result<Self, String> {
-        let clients = Clients::new(settings, lookup)?;
+        let clients = Arc::new(Clients::new(settings, lookup)?);
         let reroute = settings.upstream.reroute.iter();
         Ok(Upstream {
             clients,
@@ -84,6 +84,27 @@ impl Upstream {
             secrets,
             store,
         })
+    }
+
+    /// A host that has kept nothing, but has the same connections and manners.
+    pub(super) fn apart(&self) -> Self {
+        Upstream { store: self.store.apart(), ..self.clone() }
+    }
+
+    /// What was counted of each origin that was asked, where the operator says that it is.
+    pub(super) fn counts(&self) -> Vec<(Box<str>, Counts)> {
+        self.store.manners.counts()
+    }
+
+    /// The origin that is asked in place of this one.
+    pub(super) fn target(&self, origin: &str) -> String {
+        let target = self.reroute.iter().find(|(from, _)| from == origin);
+        target.map_or_else(|| origin.to_owned(), |(_, to)| to.clone())
+    }
+
+    /// Entries and bytes of the answers that are kept.
+    pub(super) fn kept(&self) -> (u64, u64) {
+        self.store.size()
     }
 
     /// Reads the certificates of upstreams again, if their files have changed; whether they have.

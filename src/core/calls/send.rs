@@ -85,6 +85,7 @@ pub(super) fn prepare<H>(
     };
     let body = call.body.render(facts, memory, round.token, field).map_err(Cause::Value)?.into();
     let shown = match round.trace {
+        Some(trace) if trace.is_discreet() => vec![as_written(call)],
         Some(_) => show(call, facts, memory).map_err(Cause::Value)?,
         None => Shown::new(),
     };
@@ -146,6 +147,16 @@ fn parse(text: &str, fixed: &Url) -> Option<Url> {
     let path = path.find('/').map_or("/", |at| &path[at..]);
     let path = path.split(['?', '#']).next()?;
     (url.origin() == fixed.origin() && url.path() == path && url.fragment().is_none()).then_some(url)
+}
+
+/// Method and address as the rule has them, without a query: what fills the places is somebody's.
+fn as_written(call: &Call) -> String {
+    let address = match &call.address {
+        Address::Fixed(_, shown) => shown,
+        Address::Template(text, _) => text.text(),
+    };
+    let more = if call.query.is_empty() && !address.contains('?') { "" } else { "?…" };
+    format!("{} {}{more}", call.method, address.split('?').next().unwrap_or_default())
 }
 
 fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Failure> {
@@ -229,7 +240,7 @@ fn again(call: &Call, answer: &Answer, kept: &Kept, came: Came, now: Duration) -
     let own = match came {
         Came::Stale => Freshness::NONE,
         Came::Kept(until) => Freshness { fresh: until.saturating_sub(now), ..Freshness::of(answer, now) },
-        Came::Asked | Came::Shared => Freshness::of(answer, now),
+        Came::Asked | Came::Missed | Came::Shared => Freshness::of(answer, now),
     };
     match (&call.decoder, kept) {
         (Decoder::Jwt(_), Kept::Whole(Value::Object(claims))) => {

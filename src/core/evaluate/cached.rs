@@ -73,8 +73,11 @@ async fn anew<H: Host>(
         make(lifetimes, key, old.as_ref(), &work, calls).await
     };
     let outcome = host.shared(&key.flight(), flight).await;
-    if !asked {
+    if asked {
+        calls.missed += 1;
+    } else {
         calls.kept += 1;
+        calls.shared += 1;
         note(trace, "another request waits for the same answer");
     }
     match outcome {

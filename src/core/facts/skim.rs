@@ -45,11 +45,10 @@ impl<'t> Reader<'t> {
                 if *first != b'"' {
                     self.skip(depth)?;
                 }
-                let text = &self.text[start..self.at()];
-                if is_too_heavy(text) {
+                if is_too_heavy(&self.text[start..self.at()]) {
                     return None;
                 }
-                serde_json::from_str(text).ok().map(Kept::Whole)
+                serde_json::from_str(&self.text[start..self.at()]).ok().map(Kept::Whole)
             }
         }
     }
