@@ -15,8 +15,6 @@ use std::{borrow::Cow, cell::Cell};
 use jsonpath_rust::query::queryable::Queryable;
 use serde_json::Value;
 
-use super::Step;
-
 /// A JSON value that compares exactly.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Exact {
@@ -157,17 +155,6 @@ impl Exact {
     /// An object of parts of the document, whose names differ.
     pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
         Exact::Object(parts.map(|(name, value)| (name.to_owned(), Exact::from(value))).collect())
-    }
-
-    /// One step of a singular path.
-    pub(super) fn step(&self, step: &Step) -> Option<&Exact> {
-        match (self, step) {
-            (Exact::Object(members), Step::Member(name)) => {
-                members.iter().find(|(known, _)| **known == **name).map(|(_, value)| value)
-            }
-            (Exact::Array(items), Step::Index(index)) => items.get(*index),
-            _ => None,
-        }
     }
 
     fn depth(&self) -> usize {
