@@ -32,7 +32,8 @@ pub fn check(bytes: &[u8]) {
     for query_token in [false, true] {
         let give = |_: &Outgoing, _| Ok(world::reply(200, "application/json", r#"{"id":7}"#));
         let world = world::World::new(&give);
-        let outcome = world::at_once(answer(Some(rule), &request, "id", Reception { query_token, until: None }, &world));
+        let outcome =
+            world::at_once(answer(Some(rule), &request, "id", Reception { query_token, until: None }, &world));
         if request.method() == http::Method::OPTIONS {
             assert!(world.sent.borrow().is_empty());
             continue;

@@ -1,5 +1,4 @@
 // The page: texts on the left, what comes out of them on the right, at every key press.
-import { overHttp } from "./api.js";
 import { count, fill, h, inline } from "./dom.js";
 import { editor, problemWords } from "./editor.js";
 import { trees } from "./tree.js";
@@ -340,7 +339,8 @@ export function play(api) {
   }
 
   function dirty() {
-    return texts.rule.text() !== (state.base?.rule ?? "") || texts.cases.text() !== (state.base?.cases ?? "");
+    const { rule, cases } = state.base ?? state.begun ?? { rule: "", cases: "" };
+    return texts.rule.text() !== rule || texts.cases.text() !== cases;
   }
 
   async function save() {
@@ -376,6 +376,8 @@ export function play(api) {
 
   /** Begins with a rule. */
   function begin({ name, rule, cases, mark }, base) {
+    // An example is no work of anybody's.
+    state.begun = rule === BLANK ? { rule, cases } : null;
     Object.assign(state, { name, mark: mark ?? null, base: base ? { rule: base.rule, cases: base.cases } : null });
     Object.assign(state, { case: 0, live: null, last: null, root: null, editing: null });
     state.drafts.clear();
@@ -621,5 +623,3 @@ export function play(api) {
 
   return start();
 }
-
-play(overHttp());

@@ -158,7 +158,9 @@ test("completion and hover know what the provider answered", () =>
     await page.waitForSelector("#text-rule .cm-tooltip-autocomplete");
     assert.match(await page.textContent("#text-rule .cm-tooltip-autocomplete"), /login.*text: "ada"/);
     await page.keyboard.press("Escape");
-    await page.hover("#text-rule .cm-content span:text-is('.login')");
+    const path = page.locator("#text-rule .cm-content span:text-is('.user.login')");
+    const { width } = await path.boundingBox();
+    await path.hover({ position: { x: width - 12, y: 8 } });
     await page.waitForSelector("#text-rule .cm-tooltip-hover .words");
     assert.match(await page.textContent("#text-rule .cm-tooltip-hover .words"), /in the cases/);
   }));
