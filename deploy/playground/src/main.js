@@ -116,9 +116,7 @@ export function play(api) {
   function showProblems() {
     const order = { error: 0, warning: 1, advice: 2 };
     const problems = [...state.result.problems].sort((a, b) => order[a.severity] - order[b.severity]);
-    fill(
-      at("problems"),
-      problems.map((problem) =>
+    const row = (problem) =>
         h(
           "div",
           { class: `problem ${problem.severity}` },
@@ -128,8 +126,14 @@ export function play(api) {
           problem.fix
             ? h("button", { class: "small", onclick: () => (texts[problem.text].insert(problem.fix), bring(problem.text)) }, `Replace with ${problem.fix.text}`)
             : null,
-        ),
-      ),
+        );
+    // Advice waits until somebody asks for it, as with `check`.
+    const advice = problems.filter((problem) => problem.severity === "advice");
+    const open = at("problems").querySelector("details")?.open;
+    fill(
+      at("problems"),
+      problems.filter((problem) => problem.severity !== "advice").map(row),
+      advice.length ? h("details", { open }, h("summary", {}, count(advice.length, "remark")), advice.map(row)) : null,
     );
   }
 
