@@ -286,8 +286,9 @@ fn a_failure_has_its_row() {
     let mut asked = texts(RULE, "");
     asked["case"] = Value::Null;
     let told = session.told("evaluate", &asked);
-    let request = &told["verdict"]["faults"][0]["request"];
-    assert_eq!(request, &json!({ "method": "GET", "url": "https://api.acme.example/me" }), "{told:#}");
+    let faults = told["verdict"]["faults"].as_array().expect("there are faults");
+    let request = json!({ "method": "GET", "url": "https://api.acme.example/me" });
+    assert!(faults.iter().any(|fault| fault["request"] == request), "{told:#}");
 }
 
 #[test]
