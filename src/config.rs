@@ -125,6 +125,8 @@ pub struct Admin {
     pub listen: Door,
     /// What all but the health pages ask for, as a bearer token.
     pub key: Option<KeySource>,
+    /// Whether the playground stands at `/play`; it needs a key.
+    pub play: bool,
     /// Logins may be recorded as cases when somebody asks there.
     pub record: bool,
     /// Requests whose steps are told there, and as many that failed; 0 for none.
@@ -251,7 +253,13 @@ impl Default for Cache {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None, record: false, traces: 0 }
+        Admin {
+            listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            key: None,
+            play: false,
+            record: false,
+            traces: 0,
+        }
     }
 }
 

@@ -83,6 +83,12 @@ static ADMIN: Table = table(
         ),
         key("key", &[Takes::Table(&ADMIN_KEY)], r#"{ file = "/run/secrets/admin" }"#, ADMIN_KEY.doc),
         key(
+            "play",
+            &[Takes::Flag],
+            "true",
+            "Whether the playground stands at `/play`, for who has the key; `false` without it.",
+        ),
+        key(
             "record",
             &[Takes::Flag],
             "true",

@@ -33,6 +33,7 @@ use tokio::{
 use super::{
     Report, Running, Secrets, Shared, State, Store, Upstream,
     metrics::{self, Fault},
+    play::Play,
 };
 use crate::{
     config::{self, Door, KeySource, Settings},
@@ -72,6 +73,7 @@ pub struct Admin {
 struct Desk {
     shared: Arc<Shared>,
     key: Option<Key>,
+    play: Option<Play>,
 }
 
 /// The key, read anew for each request: it may be exchanged at any time, and requests are few.
@@ -92,6 +94,7 @@ impl Admin {
         if key.is_none() && shared.settings.admin.record && !address.ip().is_loopback() {
             return Err(format!("`admin.record` wants an `admin.key`: others than this machine reach {address}"));
         }
+        let play = play(&shared.settings)?;
         if key.is_none() && !address.ip().is_loopback() {
             tracing::warn!(%address, "everybody who reaches this address can read metrics and rules: set `admin.key`");
         }
@@ -104,7 +107,7 @@ impl Admin {
             Err(error) => return Err(format!("cannot listen on {address} for `admin.listen` ({error})")),
         };
         let (stop, stopped) = oneshot::channel();
-        let desk = Arc::new(Desk { shared, key });
+        let desk = Arc::new(Desk { shared, key, play });
         let thread = thread::Builder::new()
             .name("admin".into())
             .spawn(move || run(address, listener, desk, stopped))
@@ -119,6 +122,18 @@ impl Drop for Admin {
         if let Some(thread) = self.thread.take() {
             // A panic of it was logged when it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The playground, if the settings ask for it. It is never there for everybody.
+fn play(settings: &Settings) -> Result<Option<Play>, String> {
+    match (&settings.admin.key, settings.admin.play) {
+        (_, false) => Ok(None),
+        (None, true) => Err("`admin.play` needs `admin.key`: whoever uses the playground is asked for it".into()),
+        (Some(source), true) => {
+            let key = Key::new(source, settings)?;
+            Play::behind(settings, move |given| key.opens(given)).map(Some)
         }
     }
 }
@@ -176,8 +191,8 @@ async fn listen(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<De
 
 async fn serve(stream: TcpStream, desk: Arc<Desk>) {
     let respond = service_fn(move |request: hyper::Request<Incoming>| {
-        let response = desk.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.respond(request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -192,6 +207,16 @@ fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
 }
 
 impl Desk {
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        match (&self.play, path.strip_prefix("/play")) {
+            // What the page asks for is below this.
+            (Some(_), Some("")) => moved("/play/"),
+            (Some(play), Some(rest)) if rest.starts_with('/') => play.respond(&rest[1..], request).await,
+            _ => self.answer(&request),
+        }
+    }
+
     fn answer(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let methods = if path == "/record" { &RECORD[..] } else { &READ[..] };
@@ -277,7 +302,7 @@ impl Key {
 }
 
 /// Whether two texts are the same, in a time that tells nothing of either but its length.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
     let mac = |text: &[u8]| -> Option<Hmac<Sha256>> { Some(Hmac::new_from_slice(b"compare").ok()?.chain_update(text)) };
     match (mac(a), mac(b)) {
         (Some(a), Some(b)) => a.verify(&b.finalize().into_bytes()).is_ok(),
@@ -327,6 +352,12 @@ fn rule(report: &Report, faults: &[Fault]) -> Value {
 pub(super) fn time(since_1970: Duration) -> String {
     let second = i64::try_from(since_1970.as_secs()).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     second.unwrap_or_default().to_string()
+}
+
+fn moved(place: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::PERMANENT_REDIRECT, place);
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(place));
+    response
 }
 
 fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
