@@ -24,7 +24,7 @@ const TOKEN: &str = "T0ken-Mark.7f3a91~/+";
 const SECRET: &str = "S3cret/Mark+b64d02";
 const GRANT: &str = "Gr4nt.Mark_8ae5~/+==";
 const BODY: &str = "B0dy<Mark>&3e9d17";
-const EMAIL: &str = "Em4il.Mark+x@priv.example";
+const EMAIL: &str = "Em4ilMark+x@priv.example";
 const ID: &str = "1d-Mark/5c81e0+f";
 const HOSTILE: &str = "R3quest Mark\"}{\\41";
 const MARKS: [&str; 7] = [TOKEN, SECRET, GRANT, BODY, EMAIL, ID, HOSTILE];
@@ -87,13 +87,17 @@ const RULES: &[(&str, &str, &str)] = &[
     ("graph", "graphql = \"{ me { id } }\"", ""),
     ("pages", "paginate = { next = \"$.user.next\" }", ""),
     ("linked", "paginate = \"link\"", ""),
-    ("signed", "decode = { jwt = { jwks = \"https://api.example/broken\", issuer = \"https://api.example\" } }", ""),
+    (
+        "signed",
+        "decode = { jwt = { jwks = \"https://api.example/broken\", issuer = \"https://api.example\", audience = \"us\" } }",
+        "",
+    ),
     ("no-xml", "decode = \"xml\"", ""),
     ("kept", "cache = \"5m\"", ""),
     ("repeated", "retry = 1", ""),
     (
         "flagged",
-        "fail_when = [{ when = \"meta.user.headers['x-flag'] != ()\", error = \"temporarily_unavailable\" }]",
+        "fail_when = [{ when = 'meta.user.headers[\"x-flag\"] != ()', error = \"temporarily_unavailable\" }]",
         "",
     ),
     (

@@ -25,6 +25,7 @@ key = { file = "KEY" }
 url     = "https://api.example/me"
 headers = { api-key = "${secrets.key}" }
 query   = { proof = "${hmac_sha256(secrets.key, token)}" }
+token   = "bearer"
 
 [call.emails]
 url = "https://api.example/users/${user.id}/emails"

@@ -532,9 +532,8 @@ mod tests {
         let readme = include_str!("../../README.md");
         let section = readme.split("### Metrics\n").nth(1).and_then(|rest| rest.split("\n#").next());
         let rows = section.expect("it is there").lines().filter(|line| line.starts_with("| `"));
-        let documented: Vec<_> = rows
-            .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" ").replace(['|', '`', ','], ""))
-            .collect();
+        let documented: Vec<_> =
+            rows.map(|row| row.split('|').skip(1).take(3).collect::<String>().replace(['`', ','], "")).collect();
         let declared: Vec<_> = METRICS
             .iter()
             .map(|metric| {

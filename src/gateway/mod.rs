@@ -128,7 +128,8 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     let set = Set::new(settings.clone(), routes, &tally);
     let traces = Traces::new(settings.admin.traces);
     let store = Store::with(&settings);
-    let upstream = Upstream::new(&settings, secrets.clone(), store.clone())?;
+    let upstream = |_| Upstream::new(&settings, secrets.clone(), store.clone());
+    let upstreams = (0..count).map(upstream).collect::<Result<Vec<_>, _>>()?;
     let shared = Arc::new(Shared {
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
@@ -142,13 +143,12 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         status: Status::default(),
         recordings: Recordings::default(),
         traces,
-        upstream,
+        upstream: upstreams[0].clone(),
         started: <Upstream as Host>::now(),
     });
     let mut threads = Vec::with_capacity(count);
-    for number in 0..count {
+    for (number, upstream) in upstreams.into_iter().enumerate() {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
-        let upstream = Upstream::new(&shared.settings, secrets.clone(), store.clone())?;
         let (shared, stopped) = (shared.clone(), stopped.clone());
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
