@@ -11,6 +11,8 @@
 
 mod support;
 
+// Who may ask.
+mod access;
 // Answers that are used again, and for whom.
 mod caches;
 // Health, metrics and the state of the rules.

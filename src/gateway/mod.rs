@@ -5,6 +5,7 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod access;
 mod admin;
 mod clients;
 mod connection;
@@ -39,6 +40,12 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
+use self::{
+    access::{Memory, Rings},
+    metrics::Tally,
+    reload::Status,
+    serving::{Set, Worker},
+};
 pub use self::{
     admin::{Admin, address as admin_address},
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
@@ -48,11 +55,6 @@ pub use self::{
     store::Store,
     tls::Certificate,
     upstream::{Secrets, Upstream},
-};
-use self::{
-    metrics::Tally,
-    reload::Status,
-    serving::{Set, Worker},
 };
 use crate::{
     config::Settings,
@@ -78,6 +80,7 @@ struct Shared {
     /// The process is about to end, and not ready.
     stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
+    access: Memory,
     tally: Tally,
     status: Status,
 }
@@ -93,8 +96,10 @@ pub struct Running {
 /// Binds the port and starts the workers.
 ///
 /// # Errors
-/// When the port cannot be bound, the certificate cannot be read, or a thread cannot be started.
+/// When the port cannot be bound, the certificate or a key cannot be read, or a thread cannot be started.
 pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
+    settings.check()?;
+    let access = Memory::new(Rings::read(&settings, secrets)?);
     let listener = bind(&settings).map_err(|error| explain(settings.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tls = settings.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
@@ -104,7 +109,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     };
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
-    let set = Set::new(settings.clone(), routes, &tally);
+    let set = Set::new(settings.clone(), routes, &tally, &access);
     let shared = Arc::new(Shared {
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
@@ -113,6 +118,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),
         tls,
+        access,
         tally,
         status: Status::default(),
     });

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt::Write,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{
@@ -22,15 +23,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::{
-    Shared, Upstream, clock,
+    Shared, Upstream,
+    access::{Peer, Visit},
+    clock,
     connection::Activity,
     metrics::{Fault, NOWHERE},
-    serving::Served,
+    serving::{Served, Set},
 };
-use crate::{
-    config::Settings,
-    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse},
-};
+use crate::core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse};
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,11 +55,12 @@ pub(super) struct Service {
     shared: Arc<Shared>,
     upstream: Upstream,
     ids: Ids,
+    chatter: Chatter,
 }
 
 impl Service {
     pub(super) fn new(worker: usize, shared: Arc<Shared>, upstream: Upstream) -> Self {
-        Service { worker, shared, upstream, ids: Ids::new() }
+        Service { worker, shared, upstream, ids: Ids::new(), chatter: Chatter::default() }
     }
 
     /// Answers a request; never fails, whatever happens becomes an answer.
@@ -67,6 +68,7 @@ impl Service {
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         activity: Arc<Activity>,
+        peer: Peer,
     ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
         let _open = activity.open();
         let started = clock();
@@ -77,9 +79,13 @@ impl Service {
         // Kept to the end, whatever is loaded meanwhile.
         let set = self.shared.workers[self.worker].set();
         let served = set.find(request.uri().path());
-        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text };
+        let reached = Reached { set: &set, served, peer: &peer, id: text };
+        let client = self.shared.settings.log.client.then(|| match &set.access {
+            Some(access) => access.client(&peer, &request),
+            None => peer.address(),
+        });
         let outcome = self.without_panic(&reached, &mut request, body).await;
-        self.tell(&request, served, text, &outcome, clock().saturating_sub(started));
+        self.tell(&Told { request: &request, id: text, client }, served, &outcome, clock().saturating_sub(started));
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
@@ -96,14 +102,14 @@ impl Service {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.shared.tally.panics.fetch_add(1, Ordering::Relaxed);
-                refuse(reached.rule, Failure::Panic, reached.id)
+                refuse(reached.rule(), Failure::Panic, reached.id)
             }
         }
     }
 
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
+        let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
         let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let _one_less = Leaving(&self.shared);
         if in_flight >= settings.max_requests {
@@ -115,30 +121,55 @@ impl Service {
         // Not `tokio::time::timeout`: that would move the whole evaluation.
         let deadline =
             pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
-        let work = pin!(self.evaluate(reached, request, body));
+        let work = pin!(self.visit(reached, request, body));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
         }
     }
 
-    async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
+    /// Answers, if whoever asks may.
+    async fn visit(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        let Some(access) = &reached.set.access else { return self.evaluate(reached, request, body, None).await };
+        match access.enter(reached.served.map(|served| &*served.door), reached.peer, request) {
+            Err(failure) => refuse(reached.rule(), failure, reached.id),
+            Ok(mut visit) => {
+                let outcome = self.evaluate(reached, request, body, Some(&mut visit)).await;
+                visit.leave(outcome, reached.id, &self.upstream).await
+            }
+        }
+    }
+
+    async fn evaluate(
+        &self,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+        visit: Option<&mut Visit<'_>>,
+    ) -> Outcome {
+        let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
         #[cfg(test)]
         tests::stumble(request);
-        // The bodies of other methods have no meaning here and are left unread.
-        if request.method() == Method::POST {
+        // The bodies of other methods have no meaning here and are left unread, as are those that no rule will see.
+        if request.method() == Method::POST && rule.is_some() {
             match receive(body, settings.max_request_body).await {
                 Ok(body) => *request.body_mut() = body,
                 Err(failure) => return refuse(rule, failure, id),
             }
         }
         let reception = Reception { query_token: settings.query_token };
+        if let Some(visit) = visit
+            && let Err(failure) = visit.knock(rule.map(CompiledRule::name), request, reception, &self.upstream).await
+        {
+            return refuse(rule, failure, id);
+        }
         answer(rule, request, id, reception, &self.upstream).await
     }
 
     /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
-    fn tell(&self, request: &Request, served: Option<&Served>, id: &str, outcome: &Outcome, took: Duration) {
+    fn tell(&self, told: &Told<'_>, served: Option<&Served>, outcome: &Outcome, took: Duration) {
+        let Told { request, id, client } = *told;
+        let client = client.map(tracing::field::display);
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
         let method = match request.method() {
@@ -158,10 +189,20 @@ impl Service {
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
         let blame = outcome.failure.as_ref().map(Failure::blame);
+        let turned_away = outcome.failure.as_ref().and_then(Failure::turned_away);
+        if let Some(why) = turned_away {
+            self.shared.tally.refuse(why);
+        }
+        // These come from whoever likes, and as many as they like.
+        if (served.is_none() || turned_away.is_some()) && !self.chatter.may_tell(clock()) {
+            tracing::debug!(rule, client, method, status, duration_us, reason, request_id = id, message);
+            return;
+        }
         match blame {
             Some(Blame::Us) => {
                 tracing::error!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -177,6 +218,7 @@ impl Service {
             Some(Blame::Upstream) => {
                 tracing::warn!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -192,6 +234,7 @@ impl Service {
             None if given_up.is_some() || stale.is_some() => {
                 tracing::warn!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -207,6 +250,7 @@ impl Service {
             None | Some(Blame::Caller) => {
                 tracing::info!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -228,10 +272,25 @@ impl Service {
 
 /// Where a request came out: at a rule or at none.
 struct Reached<'r> {
-    settings: &'r Settings,
-    rule: Option<&'r CompiledRule>,
+    set: &'r Set,
+    served: Option<&'r Served>,
+    peer: &'r Peer,
     /// The request's id.
     id: &'r str,
+}
+
+impl<'r> Reached<'r> {
+    fn rule(&self) -> Option<&'r CompiledRule> {
+        self.served.map(|served| &*served.rule)
+    }
+}
+
+/// What a line of the log tells of a request.
+struct Told<'r> {
+    request: &'r Request,
+    id: &'r str,
+    /// Only if the settings say so: it is personal data.
+    client: Option<IpAddr>,
 }
 
 /// Counts a request that is gone, however it went.
@@ -249,6 +308,26 @@ async fn receive(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::RequestTooLarge),
         Err(_) => Err(Failure::Unreadable),
+    }
+}
+
+/// Bounds how much anybody can have written to the log: so many lines in a second, for each worker. Of the rest the
+/// metrics tell how many there were.
+#[derive(Default)]
+struct Chatter {
+    second: AtomicU64,
+    lines: AtomicU64,
+}
+
+/// Lines in a second.
+const LINES: u64 = 20;
+
+impl Chatter {
+    fn may_tell(&self, now: Duration) -> bool {
+        if self.second.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        self.lines.fetch_add(1, Ordering::Relaxed) < LINES
     }
 }
 
@@ -288,9 +367,19 @@ mod tests {
 
     use super::*;
     use crate::{
+        config::Settings,
         core::{Compiler, Routes, problem::Source},
         gateway::{Secrets, Store, start},
     };
+
+    #[test]
+    fn a_scan_writes_few_lines() {
+        let chatter = Chatter::default();
+        for second in [0, 1, 5] {
+            let told = (0..1000).filter(|step| chatter.may_tell(Duration::from_micros(second * 1_000_000 + step)));
+            assert_eq!(told.count() as u64, LINES, "in second {second}");
+        }
+    }
 
     /// A fault of the program, for requests that ask for one.
     pub(super) fn stumble(request: &Request) {
