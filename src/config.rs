@@ -3,6 +3,7 @@
 //! Settings hold no secrets: rules name those by reference.
 
 mod access;
+mod egress;
 mod layers;
 mod words;
 
@@ -13,6 +14,7 @@ use url::Url;
 
 pub use self::{
     access::{Access, Limit, Network, RuleAccess, Throttle},
+    egress::{Allowed, OriginTls, Proxy, TlsVersion},
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
     words::SETTINGS,
 };
@@ -129,6 +131,8 @@ pub struct Admin {
     pub listen: Door,
     /// What `/metrics` and `/rules` ask for, as a bearer token.
     pub key: Option<KeySource>,
+    /// Whether the playground stands at `/play`; it needs a key.
+    pub play: bool,
 }
 
 /// An address, or none.
@@ -197,6 +201,15 @@ pub struct Upstream {
     pub max_hold: Span,
     /// A PEM file with roots that are trusted besides those of the web.
     pub roots: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub min_tls: TlsVersion,
+    /// TLS for single origins.
+    pub tls: BTreeMap<Origin, OriginTls>,
+    /// Networks and origins that calls may reach although they are not public.
+    #[serde(deserialize_with = "egress::allowed")]
+    pub allow: Vec<Allowed>,
+    /// The proxy that calls go through.
+    pub proxy: Proxy,
     /// Origins that are reached at another origin, for staging and tests.
     pub reroute: BTreeMap<Origin, Origin>,
 }
@@ -262,7 +275,7 @@ impl Default for Cache {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None }
+        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None, play: false }
     }
 }
 
@@ -317,6 +330,10 @@ impl Default for Upstream {
             retry_budget: 10,
             max_hold: Span(Duration::from_secs(60)),
             roots: None,
+            min_tls: TlsVersion::default(),
+            tls: BTreeMap::new(),
+            allow: Vec::new(),
+            proxy: Proxy::Off,
             reroute: BTreeMap::new(),
         }
     }

@@ -264,6 +264,11 @@ fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeySource>, D:
             f.write_str("`{ env = \"NAME\" }`, `{ file = \"/path\" }`, or a list of these")
         }
 
+        // Whoever writes the key itself here is told so, and not by repeating it.
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
+            Err(E::invalid_type(de::Unexpected::Other("a text"), &self))
+        }
+
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
             KeySource::deserialize(value::MapAccessDeserializer::new(map)).map(|key| vec![key])
         }

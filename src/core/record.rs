@@ -9,6 +9,7 @@
 //!    was replaced, is not given out.
 
 mod bodies;
+mod copy;
 mod literals;
 mod recorder;
 mod redact;
@@ -21,13 +22,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
+pub use self::{
+    copy::{Copy, copy},
+    recorder::{Exchange, Recorder},
+    redact::Redactor,
+};
 use self::{
     literals::Literals,
     replay::{Replay, to_its_end},
-};
-pub use self::{
-    recorder::{Exchange, Recorder},
-    redact::Redactor,
 };
 use super::{
     case::{Cases, Files, USUAL_NOW},
@@ -160,7 +162,8 @@ async fn replay(
         let first = problems.sorted().into_iter().next();
         return Err(Fault::Rule(first.map(|problem| problem.message).unwrap_or_default()));
     };
-    let evaluation = evaluate(&rule, request, "case", Reception { query_token: true }, &replay, None);
+    let evaluation =
+        evaluate(&rule, request, "case", Reception { query_token: true, ..Reception::default() }, &replay, None);
     let outcome = to_its_end(evaluation, &replay).await.ok_or(Fault::Differs("it waits for other answers".into()))?;
     let exchanges = replay.into_exchanges().map_err(Fault::Differs)?;
     Ok((outcome, exchanges))

@@ -145,7 +145,7 @@ impl Failure {
             Failure::RequestTooLarge => plain(S::PAYLOAD_TOO_LARGE, "invalid_request", "the request body is too large"),
             Failure::NoRule => NOTHING,
             Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
-            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request broke off"),
+            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request is malformed, or broke off"),
             Failure::TooManyHeaders => {
                 plain(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request", "the request has too many headers")
             }
@@ -196,8 +196,10 @@ impl Failure {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
                 Cause::OurCredentials(_)
-                | Cause::OwnToken(TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_)))
-                | Cause::Fetch(FetchError::Refused(_))
+                | Cause::OwnToken(
+                    TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_) | FetchError::Barred(_)),
+                )
+                | Cause::Fetch(FetchError::Refused(_) | FetchError::Barred(_))
                 | Cause::Incomplete(_)
                 | Cause::Value(_) => Blame::Us,
                 Cause::RateLimited(_)

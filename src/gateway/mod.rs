@@ -7,8 +7,11 @@
 
 mod access;
 mod admin;
+#[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
 mod connection;
+#[expect(clippy::disallowed_methods, reason = "the environment may name a proxy")]
+mod egress;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
@@ -16,6 +19,7 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod play;
 mod reload;
 mod service;
 mod serving;
@@ -25,6 +29,7 @@ mod store;
 mod tls;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
+mod wellformed;
 
 use std::{
     io,
@@ -48,9 +53,11 @@ use self::{
 };
 pub use self::{
     admin::{Admin, address as admin_address},
+    egress::{Found, Lookup},
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
+    play::{Allowed, Opened},
     reload::{Reloader, Reloading},
     store::Store,
     tls::Certificate,
@@ -73,6 +80,8 @@ struct Shared {
     workers: Vec<Worker>,
     /// Requests on their way, in all workers together.
     in_flight: AtomicUsize,
+    /// Requests whose body is on its way here.
+    receiving: AtomicUsize,
     /// Connections that are open.
     connections: AtomicUsize,
     /// Workers that accept connections.
@@ -114,6 +123,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
+        receiving: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),

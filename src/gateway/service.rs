@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,7 @@ use super::{
     connection::Activity,
     metrics::{Fault, NOWHERE},
     serving::{Served, Set},
+    wellformed::is_well_formed,
 };
 use crate::core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse};
 
@@ -63,6 +64,17 @@ impl Service {
         Service { worker, shared, upstream, ids: Ids::new(), chatter: Chatter::default() }
     }
 
+    /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
+    pub(super) fn refresh(&self) {
+        match self.upstream.refresh() {
+            Ok(true) if self.worker == 0 => tracing::info!("certificates for upstreams were read again"),
+            Err(why) if self.worker == 0 => {
+                tracing::error!("new certificates for upstreams are not used, the old ones stay: {why}");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
         self: Arc<Self>,
@@ -89,7 +101,9 @@ impl Service {
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
-        if version < Version::HTTP_2 && self.shared.is_leaving() {
+        // After chunks a connection ends, so that nothing can hide behind them.
+        let is_last = !is_well_formed(&request) || request.headers().contains_key(header::TRANSFER_ENCODING);
+        if version < Version::HTTP_2 && (is_last || self.shared.is_leaving()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -110,18 +124,16 @@ impl Service {
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
         let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
-        let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let _one_less = Leaving(&self.shared);
-        if in_flight >= settings.max_requests {
-            return refuse(rule, Failure::Overload, id);
+        if !is_well_formed(request) {
+            return refuse(reached.shown(), Failure::Unreadable, id);
         }
         if request.headers().len() > settings.max_request_headers {
-            return refuse(rule, Failure::TooManyHeaders, id);
+            return refuse(reached.shown(), Failure::TooManyHeaders, id);
         }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
-        let deadline =
-            pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
-        let work = pin!(self.visit(reached, request, body));
+        let time = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0));
+        let deadline = pin!(tokio::time::sleep(time));
+        let work = pin!(self.visit(reached, request, body, clock() + time));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
@@ -129,12 +141,12 @@ impl Service {
     }
 
     /// Answers, if whoever asks may.
-    async fn visit(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Some(access) = &reached.set.access else { return self.evaluate(reached, request, body, None).await };
+    async fn visit(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming, until: Duration) -> Outcome {
+        let Some(access) = &reached.set.access else { return self.evaluate(reached, request, body, None, until).await };
         match access.enter(reached.served.map(|served| &*served.door), reached.peer, request) {
             Err(failure) => refuse(reached.rule(), failure, reached.id),
             Ok(mut visit) => {
-                let outcome = self.evaluate(reached, request, body, Some(&mut visit)).await;
+                let outcome = self.evaluate(reached, request, body, Some(&mut visit), until).await;
                 visit.leave(outcome, reached.id, &self.upstream).await
             }
         }
@@ -146,18 +158,27 @@ impl Service {
         request: &mut Request,
         body: Incoming,
         visit: Option<&mut Visit<'_>>,
+        until: Duration,
     ) -> Outcome {
         let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
-        #[cfg(test)]
-        tests::stumble(request);
         // The bodies of other methods have no meaning here and are left unread, as are those that no rule will see.
         if request.method() == Method::POST && rule.is_some() {
+            // As many as there may be connections: streams of HTTP/2 are no way around that.
+            let Some(_place) = Place::take(&self.shared.receiving, self.shared.settings.max_connections) else {
+                return refuse(rule, Failure::Overload, id);
+            };
             match receive(body, settings.max_request_body).await {
                 Ok(body) => *request.body_mut() = body,
                 Err(failure) => return refuse(rule, failure, id),
             }
         }
-        let reception = Reception { query_token: settings.query_token };
+        // Not before: whoever sends slowly would take the place of those for whom there is something to do.
+        let Some(_place) = Place::take(&self.shared.in_flight, settings.max_requests) else {
+            return refuse(rule, Failure::Overload, id);
+        };
+        #[cfg(test)]
+        tests::stumble(request);
+        let reception = Reception { query_token: settings.query_token, until: Some(until) };
         if let Some(visit) = visit
             && let Err(failure) = visit.knock(rule.map(CompiledRule::name), request, reception, &self.upstream).await
         {
@@ -283,6 +304,12 @@ impl<'r> Reached<'r> {
     fn rule(&self) -> Option<&'r CompiledRule> {
         self.served.map(|served| &*served.rule)
     }
+
+    /// The rule, if whoever asks may be told that there is one, before anything is known of them.
+    fn shown(&self) -> Option<&'r CompiledRule> {
+        let hides = self.set.access.as_ref().is_some_and(|access| access.hides);
+        self.rule().filter(|_| !hides)
+    }
 }
 
 /// What a line of the log tells of a request.
@@ -293,12 +320,20 @@ struct Told<'r> {
     client: Option<IpAddr>,
 }
 
-/// Counts a request that is gone, however it went.
-struct Leaving<'a>(&'a Shared);
+/// One of so many places, until this is dropped, however that comes.
+struct Place<'a>(&'a AtomicUsize);
 
-impl Drop for Leaving<'_> {
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize, places: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let place = Place(taken);
+        (before < places).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Access {
     /// Of paths without a rule.
     nowhere: Arc<Door>,
     /// Keys are asked for: nobody is told what there is.
-    hides: bool,
+    pub(super) hides: bool,
     /// Where a connection may come from, if that is the same for all rules or narrower for some.
     networks: Vec<Network>,
     throttle: Option<(config::Throttle, Arc<Throttle>)>,

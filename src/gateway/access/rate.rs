@@ -244,7 +244,7 @@ mod tests {
         let limiter = Limiter::new(count(1), 60, || Duration::from_secs(NOW.load(Ordering::Relaxed)));
         let of = |number: usize| Block::of(Ipv4Addr::from_bits(number as u32).into());
         (0..ROOM - 1).for_each(|number| assert_eq!(limiter.take(&of(number)), Ok(())));
-        NOW.store(100, Ordering::Relaxed);
+        NOW.store(200, Ordering::Relaxed);
         let late = of(ROOM);
         assert_eq!(limiter.take(&late), Ok(()));
         assert_eq!(limiter.take(&of(ROOM + 1)), Ok(()), "it makes room");
