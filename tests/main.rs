@@ -13,6 +13,8 @@ mod support;
 
 // Rules on hosts at the edge.
 mod bundle;
+// Who may ask.
+mod access;
 // Answers that are used again, and for whom.
 mod caches;
 // Health, metrics and the state of the rules.

@@ -111,11 +111,13 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
     let settings = figment
         .extract::<Settings>()
         .map_err(|errors| errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n"))?;
+    settings.check()?;
     Ok(Config { settings, figment })
 }
 
 /// Settings that are taken over while the process runs; all others need a restart.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
+    "access",
     "deadline",
     "drain",
     "max_request_body",
@@ -231,7 +233,7 @@ impl Config {
     }
 }
 
-/// A scalar as TOML writes it.
+/// A value as TOML writes it in one line.
 fn literal(value: &Value) -> String {
     match value {
         Value::String(_, text) => format!("{text:?}"),
@@ -243,7 +245,11 @@ fn literal(value: &Value) -> String {
         },
         Value::Char(_, c) => format!("{:?}", c.to_string()),
         Value::Array(_, items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(", ")),
-        Value::Dict(..) | Value::Empty(..) => String::new(),
+        Value::Dict(_, dict) => {
+            let members = dict.iter().map(|(key, value)| format!("{key} = {}", literal(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
+        Value::Empty(..) => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of the settings file, and what they mean.
 
-use crate::core::words::{Choice, Language, Names, Table, Takes, Words, key, names, needed, table};
+use crate::core::words::{Choice, Key, Language, Names, Table, Takes, Words, key, names, needed, table};
 
 /// A settings file.
 pub static SETTINGS: Table = table(
@@ -28,6 +28,7 @@ pub static SETTINGS: Table = table(
         key("query_token", &[Takes::Flag], "true", "Accept `?access_token=`, which RFC 6750 advises against."),
         key("log", &[Takes::Table(&LOG)], r#"{ level = "info" }"#, LOG.doc),
         key("admin", &[Takes::Table(&ADMIN)], r#"{ listen = "127.0.0.1:8081" }"#, ADMIN.doc),
+        key("access", &[Takes::Table(&ACCESS)], r#"{ networks = ["10.0.0.0/8"] }"#, ACCESS.doc),
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
         key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
@@ -67,6 +68,7 @@ static LOG: Table = table(
             r#""json""#,
             "How lines look; `auto` without it.",
         ),
+        key("client", &[Takes::Flag], "true", "Whether the line of a request has the address of its client."),
     ],
     Choice::Free,
 );
@@ -114,6 +116,79 @@ static ADMIN_KEY: Table = table(
     Choice::One(&["env", "file"]),
 );
 
+/// What may be said for all rules and for a single one.
+const NETWORKS: Key = key("networks", NAMES, r#"["10.0.0.0/8", "2001:db8::/32"]"#, "Where clients may be.");
+const CLIENT_NAMES: Key = key(
+    "client_names",
+    NAMES,
+    r#"["auth.example"]"#,
+    "Names (DNS or URI) of which a client's certificate must have one; `*` for any certificate.",
+);
+const KEY: Key = key("key", ONE_OR_MORE_KEYS, r#"{ file = "/run/secrets/inbound" }"#, ACCESS_KEY.doc);
+const KEYS: &[Takes] = &[Takes::Table(&ACCESS_KEY)];
+const ONE_OR_MORE_KEYS: &[Takes] = &[Takes::Table(&ACCESS_KEY), Takes::List(KEYS)];
+const CLIENT_RATE: Key = key("client_rate", PLAIN, r#""100/s""#, "How often one address may ask; `off` without it.");
+const TOKEN_RATE: Key =
+    key("token_rate", PLAIN, r#""60/m""#, "How often may be asked with one token; `off` without it.");
+
+static ACCESS: Table = table(
+    "access",
+    "Who may ask.",
+    &[
+        NETWORKS,
+        CLIENT_NAMES,
+        KEY,
+        key("key_header", PLAIN, r#""x-claimsmith-key""#, "The header in which the key stands."),
+        key("key_query", PLAIN, r#""key""#, "The parameter of the query in which it may stand instead."),
+        CLIENT_RATE,
+        TOKEN_RATE,
+        key("throttle", &[Takes::Table(&THROTTLE)], r#"{ after = 20 }"#, THROTTLE.doc),
+        key("trusted_proxies", NAMES, r#"["10.0.0.0/8"]"#, "Proxies that are believed who their client is."),
+        key(
+            "client_header",
+            PLAIN,
+            r#""forwarded""#,
+            "The header in which they say it: `x-forwarded-for` without it, `forwarded`, or another with addresses.",
+        ),
+        key(
+            "proxy_protocol",
+            &[Takes::Flag],
+            "true",
+            "Connections of trusted proxies begin with the PROXY protocol, version 2.",
+        ),
+    ],
+    Choice::Free,
+);
+
+static RULE_ACCESS: Table = table(
+    "access_of_a_rule",
+    "Who may ask for this rule: what is said here holds instead of `access`.",
+    &[NETWORKS, CLIENT_NAMES, KEY, CLIENT_RATE, TOKEN_RATE],
+    Choice::Free,
+);
+
+static ACCESS_KEY: Table = table(
+    "access_key",
+    "Where a key stands that requests have to show; one of several is enough.",
+    &[
+        key("env", PLAIN, r#""INBOUND_KEY""#, "An environment variable."),
+        key("file", PLAIN, r#""/run/secrets/inbound""#, "A file; it may be exchanged at any time."),
+    ],
+    Choice::One(&["env", "file"]),
+);
+
+static THROTTLE: Table = table(
+    "throttle",
+    "What becomes of an address whose tokens or keys are refused.",
+    &[
+        key("after", COUNT, "20", "Refused requests after which it has to wait; 0, the default, for never."),
+        key("window", DURATION, r#""1m""#, "The time in which they count together."),
+        key("delay", DURATION, r#""1s""#, "The first wait; each next one is twice as long."),
+        key("max_delay", DURATION, r#""5m""#, "The longest wait."),
+    ],
+    Choice::Free,
+);
+
 static TLS: Table = table(
     "tls",
     "TLS for `listen`; plain HTTP without.",
@@ -125,6 +200,21 @@ static TLS: Table = table(
             "A PEM file with the certificate chain; read again when it changes.",
         ),
         needed("key", PLAIN, r#""/etc/claimsmith/tls.key""#, "A PEM file with the private key."),
+        key(
+            "client_roots",
+            PLAIN,
+            r#""/etc/claimsmith/clients.pem""#,
+            "A PEM file with the authorities whose certificates clients have to show; read again when it changes.",
+        ),
+        key(
+            "client_auth",
+            &[Takes::Word(Words::Given(&[
+                ("required", "without a certificate there is no connection"),
+                ("optional", "only where `client_names` say so; one that is shown has to be good"),
+            ]))],
+            r#""optional""#,
+            "Whether all clients have to show a certificate; `required` without it.",
+        ),
     ],
     Choice::Free,
 );
@@ -243,7 +333,10 @@ static RULES: Table = names(
 static OF_A_RULE: Table = table(
     "settings_of_a_rule",
     "Settings of one rule.",
-    &[key("vars", &[Takes::Table(&VARS)], r#"{ host = "api.acme.example" }"#, VARS.doc)],
+    &[
+        key("vars", &[Takes::Table(&VARS)], r#"{ host = "api.acme.example" }"#, VARS.doc),
+        key("access", &[Takes::Table(&RULE_ACCESS)], r#"{ client_rate = "10/s" }"#, RULE_ACCESS.doc),
+    ],
     Choice::Free,
 );
 

@@ -21,7 +21,7 @@ use prometheus_client::{
 };
 
 use super::{Shared, State, manners::Counts, reload::Told};
-use crate::core::{CompiledRule, Failure, Outcome};
+use crate::core::{CompiledRule, Failure, Outcome, TurnedAway};
 
 /// The statuses that are answered; others are counted together.
 const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 413, 429, 431, 500, 502, 503, 504];
@@ -54,6 +54,23 @@ pub(super) struct Tally {
     pub(super) panics: AtomicU64,
     /// Limits that requests met, by the names of [`Failure::LIMITS`].
     limits: [AtomicU64; Failure::LIMITS.len()],
+    /// Requests, by the names of [`TurnedAway`].
+    turned_away: [AtomicU64; TurnedAway::NAMES.len()],
+    /// Connections, by [`Kept::NAMES`].
+    kept: [AtomicU64; Kept::NAMES.len()],
+}
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It comes from where nobody may ask.
+    Out,
+    /// A trusted proxy does not say whose it is.
+    Unintroduced,
+}
+
+impl Kept {
+    const NAMES: [&str; 2] = ["network", "proxy_header"];
 }
 
 /// What is counted of a rule.
@@ -102,6 +119,8 @@ impl Tally {
             expired: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             limits: Default::default(),
+            turned_away: Default::default(),
+            kept: Default::default(),
         }
     }
 
@@ -110,6 +129,16 @@ impl Tally {
         if let Some(limit) = failure.limit().and_then(|limit| self.limits.get(limit)) {
             limit.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a connection that is not served.
+    pub(super) fn turn_away(&self, why: Kept) {
+        self.kept[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was turned away.
+    pub(super) fn refuse(&self, why: TurnedAway) {
+        self.turned_away[why.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// What is counted of these rules. Of others nothing is kept.
@@ -193,7 +222,7 @@ pub(super) struct Metric {
 }
 
 /// All metrics. The unit, if there is one, is the last word of the name.
-pub(super) const METRICS: [Metric; 36] = [
+pub(super) const METRICS: [Metric; 38] = [
     counter("claimsmith_requests", &["rule", "status"], "Requests that were answered", |view, samples| {
         for (rule, tally) in &view.rules {
             for (index, status) in STATUSES.iter().map(u16::to_string).chain([OTHER.to_owned()]).enumerate() {
@@ -303,6 +332,27 @@ pub(super) const METRICS: [Metric; 36] = [
     counter("claimsmith_connections_expired", &[], "Connections that were closed as slow or idle", |view, samples| {
         samples.add(&[], view.shared.tally.expired.load(Ordering::Relaxed))
     }),
+    counter(
+        "claimsmith_connections_turned_away",
+        &["reason"],
+        "Connections that were closed as `access` says",
+        |view, samples| {
+            let tally = &view.shared.tally;
+            Kept::NAMES
+                .iter()
+                .zip(&tally.kept)
+                .try_for_each(|(name, count)| samples.add(&[name], count.load(Ordering::Relaxed)))
+        },
+    ),
+    counter(
+        "claimsmith_requests_turned_away",
+        &["reason"],
+        "Requests that were refused as `access` says",
+        |view, samples| {
+            let counts = TurnedAway::NAMES.iter().zip(&view.shared.tally.turned_away);
+            counts.into_iter().try_for_each(|(name, count)| samples.add(&[name], count.load(Ordering::Relaxed)))
+        },
+    ),
     counter("claimsmith_panics", &[], "Requests that met a fault of the program", |view, samples| {
         samples.add(&[], view.shared.tally.panics.load(Ordering::Relaxed))
     }),

@@ -5,6 +5,7 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod access;
 mod admin;
 #[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
@@ -46,6 +47,14 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
+use self::{
+    access::{Memory, Rings},
+    metrics::Tally,
+    recording::Recordings,
+    reload::Status,
+    serving::{Set, Worker},
+    traces::Traces,
+};
 pub use self::{
     admin::{Admin, address as admin_address, key as admin_key},
     egress::{Found, Lookup},
@@ -59,13 +68,6 @@ pub use self::{
     store::Store,
     tls::Certificate,
     upstream::{Secrets, Upstream},
-};
-use self::{
-    metrics::Tally,
-    recording::Recordings,
-    reload::Status,
-    serving::{Set, Worker},
-    traces::Traces,
 };
 use crate::{
     config::Settings,
@@ -93,6 +95,7 @@ struct Shared {
     /// The process is about to end, and not ready.
     stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
+    access: Memory,
     tally: Tally,
     status: Status,
     recordings: Recordings,
@@ -114,8 +117,10 @@ pub struct Running {
 /// Binds the port and starts the workers.
 ///
 /// # Errors
-/// When the port cannot be bound, the certificate cannot be read, or a thread cannot be started.
+/// When the port cannot be bound, the certificate or a key cannot be read, or a thread cannot be started.
 pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
+    settings.check()?;
+    let access = Memory::new(Rings::read(&settings, secrets)?);
     let listener = bind(&settings).map_err(|error| explain(settings.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tls = settings.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
@@ -125,7 +130,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     };
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
-    let set = Set::new(settings.clone(), routes, &tally);
+    let set = Set::new(settings.clone(), routes, &tally, &access);
     let traces = Traces::new(settings.admin.traces);
     let store = Store::with(&settings);
     let upstream = |_| Upstream::new(&settings, secrets.clone(), store.clone());
@@ -139,6 +144,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),
         tls,
+        access,
         tally,
         status: Status::default(),
         recordings: Recordings::default(),
