@@ -75,6 +75,8 @@ struct Shared {
     workers: Vec<Worker>,
     /// Requests on their way, in all workers together.
     in_flight: AtomicUsize,
+    /// Requests whose body is on its way here.
+    receiving: AtomicUsize,
     /// Connections that are open.
     connections: AtomicUsize,
     /// Workers that accept connections.
@@ -113,6 +115,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
+        receiving: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),

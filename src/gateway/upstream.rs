@@ -260,6 +260,10 @@ impl Host for Upstream {
         self.store.manners.of(&address[..Position::BeforePath]).may_repeat()
     }
 
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(limit, work).await.ok()
+    }
+
     async fn pause(&self, least: Duration) {
         // A hasher with fresh keys is as random as this has to be.
         let part = f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX);
