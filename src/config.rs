@@ -125,6 +125,8 @@ pub struct Admin {
     pub listen: Door,
     /// What `/metrics` and `/rules` ask for, as a bearer token.
     pub key: Option<KeySource>,
+    /// Whether the playground stands at `/play`; it needs a key.
+    pub play: bool,
 }
 
 /// An address, or none.
@@ -247,7 +249,7 @@ impl Default for Cache {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None }
+        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None, play: false }
     }
 }
 

@@ -20,6 +20,7 @@ mod lsp;
 mod new;
 mod output;
 mod plan;
+mod play;
 mod schema;
 mod serve;
 mod test;
@@ -84,6 +85,8 @@ enum Command {
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
     Plan(plan::Arguments),
+    /// Show a rule at work on a page while it is written.
+    Play(play::Arguments),
     /// Compare two versions of rules by their cases: what an edit changes, claim by claim.
     Diff(diff::Arguments),
     /// List the functions that a rule may call, or show one with its example.
@@ -187,6 +190,7 @@ pub fn run() -> ExitCode {
         Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Play(arguments) => play::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -82,6 +82,12 @@ static ADMIN: Table = table(
             "Where health, metrics and the state of the rules are told; `off` for nowhere.",
         ),
         key("key", &[Takes::Table(&ADMIN_KEY)], r#"{ file = "/run/secrets/admin" }"#, ADMIN_KEY.doc),
+        key(
+            "play",
+            &[Takes::Flag],
+            "true",
+            "Whether the playground stands at `/play`, for who has the key; `false` without it.",
+        ),
     ],
     Choice::Free,
 );

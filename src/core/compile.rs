@@ -85,17 +85,24 @@ impl CompiledRule {
 #[derive(Debug)]
 pub struct Compiler {
     engine: Arc<Engine>,
+    /// Rules keep all of their answers, not only what they read.
+    whole: bool,
 }
 
 impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
-        Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now)), whole: false }
     }
 
     /// The same, for coverage: the scripts of its rules tell which of their statements run.
     pub fn watching<H: Host>() -> Self {
-        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()), whole: false }
+    }
+
+    /// The same, for people who write rules: the answers of calls are there to be seen, whole.
+    pub fn showing<H: Host>() -> Self {
+        Compiler { whole: true, ..Compiler::new::<H>() }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.
@@ -159,6 +166,9 @@ impl Compiler {
         calls.keep(&claims.mentions());
         if let Some(script) = &script {
             calls.keep(script.mentions());
+        }
+        if self.whole {
+            calls.keep_all();
         }
         if let Some(written) = &rule.cache {
             calls::check_changes(&rule.source, written, &calls, problems);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calls::{self, Summary},
     compile::CompiledRule,
-    facts::Facts,
+    facts::{Facts, Root},
     freshness::Freshness,
     host::Host,
     message::{Request, Response},
@@ -132,7 +132,11 @@ impl<H: Host> Work<'_, H> {
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
         let round = calls::Round { token, host, trace, began, until };
-        calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
+        let ran = calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await;
+        if let Some(trace) = trace {
+            trace.show(|| document(rule, &facts));
+        }
+        ran?;
         rule.require.run(&facts, &mut memory, trace)?;
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
@@ -156,6 +160,14 @@ impl<H> Work<'_, H> {
     fn describe(&self) -> Value {
         describe(self.rule, self.request)
     }
+}
+
+/// The document as people see it: of calls what there is an answer of.
+fn document(rule: &CompiledRule, facts: &Facts<'_>) -> Value {
+    let calls = rule.calls.names().enumerate().map(|(number, name)| (name, Root::Call(number)));
+    let others = [("token", Root::Token), ("request", Root::Request), ("vars", Root::Vars), ("meta", Root::Meta)];
+    let parts = calls.chain(others).filter_map(|(name, root)| Some((name.to_owned(), facts.get(root)?.whole()?)));
+    parts.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, value.clone())).collect()
 }
 
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {

@@ -57,13 +57,19 @@ mod outline;
 // A rule from recorded answers.
 mod propose;
 
+// A path without a rule.
+mod select;
+
 // A login as a case.
 pub mod record;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
-    case::{Answered, Cases, Difference, Fault, Files, Verdict, kind as kind_of_value},
+    case::{
+        Answered, Cases, Difference, Draft, DraftReply, Fault, Files, Shown, Told, Verdict, kind as kind_of_value,
+        set_clock,
+    },
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
@@ -75,8 +81,9 @@ pub use self::{
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name, words},
+    rule::{MAX_SOURCE, is_claim_name, is_rule_name, words},
     schema::{meanings, schema},
+    select::select,
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

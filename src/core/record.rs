@@ -9,6 +9,7 @@
 //!    was replaced, is not given out.
 
 mod bodies;
+mod copy;
 mod literals;
 mod recorder;
 mod redact;
@@ -21,13 +22,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
+pub use self::{
+    copy::{Copy, copy},
+    recorder::{Exchange, Recorder},
+    redact::Redactor,
+};
 use self::{
     literals::Literals,
     replay::{Replay, to_its_end},
-};
-pub use self::{
-    recorder::{Exchange, Recorder},
-    redact::Redactor,
 };
 use super::{
     case::{Cases, Files, USUAL_NOW},

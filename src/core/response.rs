@@ -123,7 +123,7 @@ impl Failure {
             Failure::RequestTooLarge => plain(S::PAYLOAD_TOO_LARGE, "invalid_request", "the request body is too large"),
             Failure::NoRule => plain(S::NOT_FOUND, "not_found", "nothing is here"),
             Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
-            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request broke off"),
+            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request is malformed, or broke off"),
             Failure::TooManyHeaders => {
                 plain(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request", "the request has too many headers")
             }

@@ -23,6 +23,8 @@ pub use self::{
     hidden::{Hidden, forms},
     point::{Point, PointKind, Reached},
 };
+use serde_json::Value;
+
 use super::problem::Place;
 
 /// When something began and ended, since the evaluation began.
@@ -292,9 +294,35 @@ struct Inner {
     hidden: Hidden,
     /// Statements of the script that ran, where somebody wants to know.
     ran: Vec<Place>,
+    /// What the rule could read, where somebody wants to see it.
+    document: Option<Value>,
 }
 
 impl Trace {
+    /// One that keeps the document too, once the calls are done.
+    pub fn showing() -> Self {
+        let trace = Trace::default();
+        trace.with(|inner| inner.document = Some(Value::Null));
+        trace
+    }
+
+    /// Notes what the rule can read, if somebody wants to see it.
+    pub fn show(&self, document: impl FnOnce() -> Value) {
+        if self.with(|inner| inner.document.is_some()) {
+            let document = document();
+            self.with(|inner| inner.document = Some(document));
+        }
+    }
+
+    /// The document, without what nobody may see; null if there is none.
+    pub fn document(&self) -> Value {
+        self.with(|inner| {
+            let mut document = inner.document.clone().unwrap_or_default();
+            inner.hidden.value(&mut document);
+            document
+        })
+    }
+
     /// Notes a step.
     pub fn add(&self, step: Step) {
         self.with(|inner| inner.steps.push(step));

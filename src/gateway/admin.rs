@@ -30,6 +30,7 @@ use tokio::{
 use super::{
     Report, Running, Secrets, Shared, State, Store, Upstream,
     metrics::{self, Fault},
+    play::Play,
 };
 use crate::{
     config::{self, Door, KeySource, Settings},
@@ -63,6 +64,7 @@ pub struct Admin {
 struct Desk {
     shared: Arc<Shared>,
     key: Option<Key>,
+    play: Option<Play>,
 }
 
 /// The key, read anew for each request: it may be exchanged at any time, and requests are few.
@@ -80,6 +82,7 @@ impl Admin {
         let shared = running.shared.clone();
         let Door::At(address) = shared.settings.admin.listen else { return Ok(None) };
         let key = shared.settings.admin.key.as_ref().map(|key| Key::new(key, &shared.settings)).transpose()?;
+        let play = play(&shared.settings)?;
         if key.is_none() && !address.ip().is_loopback() {
             tracing::warn!(%address, "everybody who reaches this address can read metrics and rules: set `admin.key`");
         }
@@ -92,7 +95,7 @@ impl Admin {
             Err(error) => return Err(format!("cannot listen on {address} for `admin.listen` ({error})")),
         };
         let (stop, stopped) = oneshot::channel();
-        let desk = Arc::new(Desk { shared, key });
+        let desk = Arc::new(Desk { shared, key, play });
         let thread = thread::Builder::new()
             .name("admin".into())
             .spawn(move || run(address, listener, desk, stopped))
@@ -107,6 +110,18 @@ impl Drop for Admin {
         if let Some(thread) = self.thread.take() {
             // A panic of it was logged when it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The playground, if the settings ask for it. It is never there for everybody.
+fn play(settings: &Settings) -> Result<Option<Play>, String> {
+    match (&settings.admin.key, settings.admin.play) {
+        (_, false) => Ok(None),
+        (None, true) => Err("`admin.play` needs `admin.key`: whoever uses the playground is asked for it".into()),
+        (Some(source), true) => {
+            let key = Key::new(source, settings)?;
+            Play::behind(settings, move |given| key.opens(given)).map(Some)
         }
     }
 }
@@ -161,8 +176,8 @@ async fn listen(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<De
 
 async fn serve(stream: TcpStream, desk: Arc<Desk>) {
     let respond = service_fn(move |request: hyper::Request<Incoming>| {
-        let response = desk.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.respond(request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -177,6 +192,16 @@ fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
 }
 
 impl Desk {
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        match (&self.play, path.strip_prefix("/play")) {
+            // What the page asks for is below this.
+            (Some(_), Some("")) => moved("/play/"),
+            (Some(play), Some(rest)) if rest.starts_with('/') => play.respond(&rest[1..], request).await,
+            _ => self.answer(&request),
+        }
+    }
+
     fn answer(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are allowed here");
@@ -246,7 +271,7 @@ impl Key {
 }
 
 /// Whether two texts are the same, in a time that tells nothing of either but its length.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
     let mac = |text: &[u8]| -> Option<Hmac<Sha256>> { Some(Hmac::new_from_slice(b"compare").ok()?.chain_update(text)) };
     match (mac(a), mac(b)) {
         (Some(a), Some(b)) => a.verify(&b.finalize().into_bytes()).is_ok(),
@@ -296,6 +321,12 @@ fn time(since_1970: Duration) -> String {
     second.unwrap_or_default().to_string()
 }
 
+fn moved(place: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::PERMANENT_REDIRECT, place);
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(place));
+    response
+}
+
 fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     page(status, "text/plain; charset=utf-8", format!("{words}\n"))
 }
@@ -339,9 +370,9 @@ mod tests {
             [("0.0.0.0:9", Some("127.0.0.1:9")), ("[::]:9", Some("[::1]:9")), ("10.0.0.1:9", Some("10.0.0.1:9"))]
         {
             let listen = Door::At(listen.parse().expect("an address"));
-            let found = address(&config::Admin { listen, key: None });
+            let found = address(&config::Admin { listen, key: None, play: false });
             assert_eq!(found.map(|found| found.to_string()).as_deref(), asked);
         }
-        assert_eq!(address(&config::Admin { listen: Door::Off, key: None }), None);
+        assert_eq!(address(&config::Admin { listen: Door::Off, key: None, play: false }), None);
     }
 }

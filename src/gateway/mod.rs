@@ -18,6 +18,7 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod play;
 mod reload;
 mod service;
 mod serving;
@@ -27,6 +28,7 @@ mod store;
 mod tls;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
+mod wellformed;
 
 use std::{
     io,
@@ -48,6 +50,7 @@ pub use self::{
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
+    play::{Allowed, Opened},
     reload::{Reloader, Reloading},
     store::Store,
     tls::Certificate,

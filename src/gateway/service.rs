@@ -26,6 +26,7 @@ use super::{
     connection::Activity,
     metrics::{Fault, NOWHERE},
     serving::Served,
+    wellformed::is_well_formed,
 };
 use crate::{
     config::Settings,
@@ -94,7 +95,9 @@ impl Service {
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
-        if version < Version::HTTP_2 && self.shared.is_leaving() {
+        // After chunks a connection ends, so that nothing can hide behind them.
+        let is_last = !is_well_formed(&request) || request.headers().contains_key(header::TRANSFER_ENCODING);
+        if version < Version::HTTP_2 && (is_last || self.shared.is_leaving()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -115,6 +118,9 @@ impl Service {
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
         let Reached { settings, rule, id } = *reached;
+        if !is_well_formed(request) {
+            return refuse(rule, Failure::Unreadable, id);
+        }
         if request.headers().len() > settings.max_request_headers {
             return refuse(rule, Failure::TooManyHeaders, id);
         }
