@@ -3,6 +3,7 @@
 //! Settings hold no secrets: rules name those by reference.
 
 mod layers;
+mod otlp;
 mod words;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,6 +13,7 @@ use url::Url;
 
 pub use self::{
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
+    otlp::{Endpoint, Header, Otlp, Propagate, Ratio},
     words::SETTINGS,
 };
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub upstream: Upstream,
     /// What is kept of answers.
     pub cache: Cache,
+    /// Where traces and metrics are sent.
+    pub otlp: Otlp,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
 }
@@ -223,6 +227,7 @@ impl Default for Settings {
             tls: None,
             upstream: Upstream::default(),
             cache: Cache::default(),
+            otlp: Otlp::default(),
             rule: BTreeMap::new(),
         }
     }

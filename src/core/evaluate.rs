@@ -16,7 +16,7 @@ use super::{
     receiver::{self, Errors},
     response::{self, Failure},
     token::{self, Token},
-    trace::{Step, Trace},
+    trace::{Stage, Step, Trace},
     value::Memory,
 };
 
@@ -38,13 +38,14 @@ pub struct Outcome {
     pub calls: Summary,
 }
 
-/// Answers a request from the rule at its path, if there is one.
+/// Answers a request from the rule at its path, if there is one; the steps are noted if somebody looks on.
 pub async fn answer<H: Host>(
     rule: Option<&CompiledRule>,
     request: &Request,
     request_id: &str,
     reception: Reception,
     host: &H,
+    trace: Option<&Trace>,
 ) -> Outcome {
     let method = request.method();
     let Some(rule) = rule else { return refuse(None, Failure::NoRule, request_id) };
@@ -54,7 +55,7 @@ pub async fn answer<H: Host>(
     if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
         return refuse(Some(rule), Failure::Method, request_id);
     }
-    evaluate(rule, request, request_id, reception, host, None).await
+    evaluate(rule, request, request_id, reception, host, trace).await
 }
 
 /// Answers a request from one rule; the steps are noted if somebody looks on.
@@ -67,16 +68,20 @@ pub async fn evaluate<H: Host>(
     trace: Option<&Trace>,
 ) -> Outcome {
     let mut calls = Summary::default();
+    let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     if let Some(trace) = trace {
+        trace.begin(began);
+        trace.enter(Stage::Receive, Duration::ZERO);
         rule.secrets.iter().for_each(|(name, secret)| trace.hide(&format!("secrets.{name}"), secret.expose()));
     }
-    let outcome = match steps(rule, request, reception, host, trace, &mut calls).await {
+    let outcome = match steps(rule, request, reception, host, trace, began, &mut calls).await {
         Ok(response) => Outcome { response, failure: None, calls },
         Err(failure) => {
             tell(trace, || Step::Failed { stage: failure.stage(), words: failure.words() });
             Outcome { calls, ..refuse(Some(rule), failure, request_id) }
         }
     };
+    enter::<H>(trace, Stage::Respond, began);
     let (status, bytes) = (outcome.response.status().as_u16(), outcome.response.body().len());
     tell(trace, || Step::Respond { status, bytes });
     outcome
@@ -88,9 +93,9 @@ async fn steps<H: Host>(
     reception: Reception,
     host: &H,
     trace: Option<&Trace>,
+    began: Duration,
     calls: &mut Summary,
 ) -> Result<Response, Failure> {
-    let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     let token = Token::receive(request, reception.query_token)?;
     if let Some(trace) = trace {
         trace.hide("token", token.value());
@@ -128,10 +133,14 @@ impl<H: Host> Work<'_, H> {
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
         let round = calls::Round { token, host, trace, began };
+        leave::<H>(trace, began);
         calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
+        enter::<H>(trace.filter(|_| !rule.require.is_empty()), Stage::Require, began);
         rule.require.run(&facts, &mut memory, trace)?;
+        enter::<H>(trace, Stage::Map, began);
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
+            enter::<H>(trace, Stage::Script, began);
             script.watch(&facts, &mut memory, &claims, trace);
             let changed = script.run(&facts, &mut memory, &claims)?;
             let after = rule.claims.reread(&claims, changed)?;
@@ -140,6 +149,7 @@ impl<H: Host> Work<'_, H> {
         }
         rule.claims.identify(&claims)?;
         let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
+        enter::<H>(trace, Stage::Contract, began);
         receiver.keep(&mut claims, trace)?;
         let response = response::claims(&claims);
         receiver.weigh(&claims, response.body().len())?;
@@ -157,6 +167,20 @@ impl<H> Work<'_, H> {
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {
     if let Some(trace) = trace {
         trace.add(step());
+    }
+}
+
+/// The evaluation comes to a step.
+fn enter<H: Host>(trace: Option<&Trace>, stage: Stage, began: Duration) {
+    if let Some(trace) = trace {
+        trace.enter(stage, H::clock().saturating_sub(began));
+    }
+}
+
+/// The evaluation ends a step, and begins none: calls tell of themselves.
+fn leave<H: Host>(trace: Option<&Trace>, began: Duration) {
+    if let Some(trace) = trace {
+        trace.leave(H::clock().saturating_sub(began));
     }
 }
 

@@ -11,6 +11,7 @@ mod claim;
 mod hidden;
 mod json;
 mod point;
+mod timeline;
 
 use std::{
     fmt,
@@ -22,6 +23,7 @@ pub use self::{
     claim::{Claim, Provenance, Way, type_of},
     hidden::{Hidden, forms},
     point::{Point, PointKind, Reached},
+    timeline::{Destination, Exchange, Timed, Timeline},
 };
 use super::problem::Place;
 
@@ -170,6 +172,8 @@ pub struct Call {
     pub place: Place,
     /// Which of its requests this is, such as `value 2, page 3`; empty if there is only one.
     pub which: String,
+    /// The number of the request among those of the evaluation; 0 if nothing was to be sent.
+    pub number: usize,
     /// The calls whose answers it reads: it cannot start before they are there.
     pub after: Vec<String>,
     /// The request line and headers, credentials replaced by their names; empty if there was none.
@@ -180,6 +184,8 @@ pub struct Call {
     pub answer: Option<(u16, usize)>,
     /// When it started and ended.
     pub time: Option<Span>,
+    /// When its answer was being read.
+    pub decoded: Option<Span>,
     /// What was sent for it, one after another: attempts, redirects, a token of our own.
     pub attempts: Vec<Attempt>,
 }
@@ -279,6 +285,12 @@ impl Condition {
     }
 }
 
+impl Inner {
+    fn leave(&mut self, now: Duration) {
+        self.stages.extend(self.at.take().map(|(stage, began)| (stage, (began, now))));
+    }
+}
+
 /// Collects the steps of one evaluation.
 #[derive(Debug, Default)]
 pub struct Trace(Mutex<Inner>);
@@ -292,12 +304,49 @@ struct Inner {
     hidden: Hidden,
     /// Statements of the script that ran, where somebody wants to know.
     ran: Vec<Place>,
+    /// How many more steps are noted, if there is a bound.
+    room: Option<usize>,
+    /// When the evaluation began, by the host's clock.
+    began: Option<Duration>,
+    /// The steps that are done, besides the calls, with their times.
+    stages: Vec<(Stage, Span)>,
+    /// The step that the evaluation is at, and since when.
+    at: Option<(Stage, Duration)>,
 }
 
 impl Trace {
+    /// One that notes so many steps at most, and forgets what comes after them.
+    pub fn at_most(steps: usize) -> Self {
+        Trace(Mutex::new(Inner { room: Some(steps), ..Inner::default() }))
+    }
+
     /// Notes a step.
     pub fn add(&self, step: Step) {
-        self.with(|inner| inner.steps.push(step));
+        self.with(|inner| match &mut inner.room {
+            Some(0) => {}
+            room => {
+                room.iter_mut().for_each(|room| *room -= 1);
+                inner.steps.push(step);
+            }
+        });
+    }
+
+    /// The evaluation begins, by the host's clock.
+    pub fn begin(&self, now: Duration) {
+        self.with(|inner| inner.began = Some(now));
+    }
+
+    /// The evaluation comes to a step, so long after it began; the one before is done.
+    pub fn enter(&self, stage: Stage, now: Duration) {
+        self.with(|inner| {
+            inner.leave(now);
+            inner.at = Some((stage, now));
+        });
+    }
+
+    /// The step that the evaluation was at is done.
+    pub fn leave(&self, now: Duration) {
+        self.with(|inner| inner.leave(now));
     }
 
     /// Notes something that people should know.
@@ -351,6 +400,21 @@ impl Trace {
             let mut steps: Vec<_> = inner.steps.iter().cloned().chain(open).collect();
             steps.iter_mut().for_each(|step| inner.hidden.clean(step));
             steps
+        })
+    }
+
+    /// When everything began and ended, and nothing else of it. What is not done ends now, by the host's clock.
+    pub fn timeline(&self, now: Duration) -> Timeline {
+        self.with(|inner| {
+            let began = inner.began;
+            let now = now.saturating_sub(began.unwrap_or(now));
+            inner.leave(now);
+            let open = inner.open.iter().filter_map(|(number, call)| Timed::open(*number, call, now));
+            let calls = inner.steps.iter().filter_map(|step| match step {
+                Step::Call(call) => Timed::new(call),
+                _ => None,
+            });
+            Timeline { began, stages: inner.stages.clone(), calls: calls.chain(open).collect() }
         })
     }
 

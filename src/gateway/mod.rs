@@ -15,6 +15,7 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod otlp;
 mod reload;
 mod service;
 mod serving;
@@ -51,6 +52,7 @@ pub use self::{
 };
 use self::{
     metrics::Tally,
+    otlp::{Courier, Otlp},
     reload::Status,
     serving::{Set, Worker},
 };
@@ -78,6 +80,8 @@ struct Shared {
     /// The process is about to end, and not ready.
     stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
+    /// Where requests leave traces, if they do.
+    otlp: Option<Arc<Otlp>>,
     tally: Tally,
     status: Status,
 }
@@ -88,6 +92,7 @@ pub struct Running {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    courier: Option<Courier>,
 }
 
 /// Binds the port and starts the workers.
@@ -106,6 +111,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     let tally = Tally::new(count);
     let set = Set::new(settings.clone(), routes, &tally);
     let shared = Arc::new(Shared {
+        otlp: Otlp::new(&settings, address).map(Arc::new),
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
@@ -116,6 +122,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         tally,
         status: Status::default(),
     });
+    let courier = Courier::start(&shared, secrets)?;
     let store = Store::with(&shared.settings);
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
@@ -129,7 +136,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
             .map_err(|error| format!("cannot start a worker: {error}"))?;
         threads.push(thread);
     }
-    Ok(Running { address, shared, stop, threads })
+    Ok(Running { address, shared, stop, threads, courier })
 }
 
 impl Shared {
@@ -168,6 +175,8 @@ impl Running {
             // A panic of a worker was logged when it happened.
             let _ = thread.join();
         }
+        // What the last requests left is sent.
+        drop(self.courier);
     }
 }
 

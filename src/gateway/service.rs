@@ -25,11 +25,12 @@ use super::{
     Shared, Upstream, clock,
     connection::Activity,
     metrics::{Fault, NOWHERE},
+    otlp::{Ended, Requests, Watched},
     serving::Served,
 };
 use crate::{
     config::Settings,
-    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse},
+    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, refuse},
 };
 
 /// The header that carries a request's id, in and out.
@@ -55,11 +56,14 @@ pub(super) struct Service {
     shared: Arc<Shared>,
     upstream: Upstream,
     ids: Ids,
+    /// What watches requests that may leave a trace.
+    requests: Option<Requests>,
 }
 
 impl Service {
     pub(super) fn new(worker: usize, shared: Arc<Shared>, upstream: Upstream) -> Self {
-        Service { worker, shared, upstream, ids: Ids::new() }
+        let requests = shared.otlp.clone().map(|otlp| Requests::new(otlp, &shared.settings));
+        Service { worker, shared, upstream, ids: Ids::new(), requests }
     }
 
     /// Answers a request; never fails, whatever happens becomes an answer.
@@ -77,9 +81,17 @@ impl Service {
         // Kept to the end, whatever is loaded meanwhile.
         let set = self.shared.workers[self.worker].set();
         let served = set.find(request.uri().path());
-        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text };
-        let outcome = self.without_panic(&reached, &mut request, body).await;
-        self.tell(&request, served, text, &outcome, clock().saturating_sub(started));
+        let watched = self.requests.as_ref().map(|requests| requests.watch(request.headers()));
+        let trace = watched.as_ref().and_then(Watched::trace);
+        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text, trace };
+        let outcome = {
+            let work = pin!(self.without_panic(&reached, &mut request, body));
+            match &watched {
+                None => work.await,
+                Some(watched) => watched.within(work).await,
+            }
+        };
+        self.tell(&request, served, text, &outcome, clock().saturating_sub(started), watched.as_ref());
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
@@ -103,7 +115,7 @@ impl Service {
 
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
+        let Reached { settings, rule, id, .. } = *reached;
         let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let _one_less = Leaving(&self.shared);
         if in_flight >= settings.max_requests {
@@ -123,7 +135,7 @@ impl Service {
     }
 
     async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
+        let Reached { settings, rule, id, trace } = *reached;
         #[cfg(test)]
         tests::stumble(request);
         // The bodies of other methods have no meaning here and are left unread.
@@ -134,11 +146,19 @@ impl Service {
             }
         }
         let reception = Reception { query_token: settings.query_token };
-        answer(rule, request, id, reception, &self.upstream).await
+        answer(rule, request, id, reception, &self.upstream, trace).await
     }
 
     /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
-    fn tell(&self, request: &Request, served: Option<&Served>, id: &str, outcome: &Outcome, took: Duration) {
+    fn tell(
+        &self,
+        request: &Request,
+        served: Option<&Served>,
+        id: &str,
+        outcome: &Outcome,
+        took: Duration,
+        watched: Option<&Watched>,
+    ) {
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
         let method = match request.method() {
@@ -158,6 +178,8 @@ impl Service {
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
         let blame = outcome.failure.as_ref().map(Failure::blame);
+        let trace_id = watched.map(Watched::id);
+        let trace_id = trace_id.as_deref();
         match blame {
             Some(Blame::Us) => {
                 tracing::error!(
@@ -171,6 +193,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -186,6 +209,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -201,6 +225,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -216,9 +241,21 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
+        }
+        if let (Some(requests), Some(watched)) = (&self.requests, watched) {
+            let ended = Ended {
+                version: request.version(),
+                method,
+                rule: served.map(|_| rule),
+                status,
+                failure: reason.zip(blame),
+                kept: outcome.calls.kept,
+            };
+            requests.end(watched, &ended);
         }
         if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {
             tally.remember(Fault { time: Upstream::now(), status, reason: reason.into(), request_id: id.into() });
@@ -232,6 +269,8 @@ struct Reached<'r> {
     rule: Option<&'r CompiledRule>,
     /// The request's id.
     id: &'r str,
+    /// What is to be told of the evaluation, if anything is.
+    trace: Option<&'r Trace>,
 }
 
 /// Counts a request that is gone, however it went.

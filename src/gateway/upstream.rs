@@ -23,6 +23,7 @@ use super::{
     clients::{self, Clients},
     clock,
     manners::{Origin, asked_to_wait},
+    otlp::Propagation,
 };
 use crate::{
     config::Settings,
@@ -57,6 +58,8 @@ pub struct Upstream {
     rules: PathBuf,
     secrets: Secrets,
     store: Store,
+    /// Who is told which trace a call belongs to, if anybody is.
+    propagation: Option<Propagation>,
 }
 
 impl Upstream {
@@ -74,6 +77,7 @@ impl Upstream {
             rules: settings.rules.clone(),
             secrets,
             store,
+            propagation: Propagation::new(settings),
         })
     }
 
@@ -156,7 +160,10 @@ impl Upstream {
 
 impl Host for Upstream {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, url, headers, body, timeout, identity } = outgoing;
+        let Outgoing { method, url, mut headers, body, timeout, identity, number } = outgoing;
+        if let Some(propagation) = &self.propagation {
+            propagation.tell(&mut headers, &url, number);
+        }
         let mut request = reqwest::Request::new(method, self.lead(url));
         *request.headers_mut() = headers;
         if !body.is_empty() {

@@ -95,6 +95,7 @@ pub(super) fn prepare<H>(
         body,
         timeout: call.timeout,
         identity: call.identity.clone(),
+        number: 0,
     };
     Ok(Ready { outgoing, shown })
 }
@@ -183,16 +184,19 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 
 /// Sends a request, and reads what comes back.
 pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
-    let Ready { outgoing, shown } = ready;
+    let Ready { mut outgoing, shown } = ready;
     let mut told = Told::new(shown);
     told.depart(call, of.1, round);
+    outgoing.number = told.number();
     let Got { answer, came, pending } = match &call.cache {
         None => Got::asked(exchange(call, outgoing, round, &mut told).await),
         Some(cache) => Box::pin(cache.get(call, outgoing, round, &mut told)).await,
     };
     let (answer, kept) = match answer {
         Ok(answer) => {
+            let began = Told::clock(round);
             let kept = receive(call, &answer, round.host).await;
+            told.read(began, round);
             (Some(answer), kept)
         }
         Err(cause) => (None, Err(cause)),
