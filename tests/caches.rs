@@ -73,7 +73,7 @@ impl World {
         let request =
             headers.iter().fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
         let request = request.body(Bytes::new()).expect("a sound request");
-        block_on(answer(Some(rule), &request, "id", Reception::default(), self))
+        block_on(answer(Some(rule), &request, "id", Reception::default(), self, None))
     }
 }
 
@@ -575,7 +575,7 @@ fn together(rule: &str, upstream: &Upstream, tokens: &[&str]) -> Vec<Outcome> {
         })
         .collect();
     let all =
-        requests.iter().map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host));
+        requests.iter().map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host, None));
     block_on(futures_util::future::join_all(all))
 }
 
@@ -788,7 +788,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
                         })
                         .collect();
                     let all = asked.iter().zip(&requests).map(|((number, _), request)| {
-                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm);
+                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm, None);
                         let patience = if storm.below(10) == 0 { storm.below(4) } else { 1000 };
                         async move {
                             let leave = async {

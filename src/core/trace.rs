@@ -304,8 +304,11 @@ struct Inner {
     hidden: Hidden,
     /// Statements of the script that ran, where somebody wants to know.
     ran: Vec<Place>,
-    /// How many more steps are noted, if there is a bound.
-    room: Option<usize>,
+    /// How many calls have their times noted, if nothing else is wanted.
+    times: Option<usize>,
+    calls: Vec<Timed>,
+    /// Calls that had no room there.
+    missed: usize,
     /// When the evaluation began, by the host's clock.
     began: Option<Duration>,
     /// The steps that are done, besides the calls, with their times.
@@ -315,19 +318,21 @@ struct Inner {
 }
 
 impl Trace {
-    /// One that notes so many steps at most, and forgets what comes after them.
-    pub fn at_most(steps: usize) -> Self {
-        Trace(Mutex::new(Inner { room: Some(steps), ..Inner::default() }))
+    /// One for [`Trace::timeline`] alone, with so many calls at most. It has no steps, and so no claims.
+    pub fn of_times(calls: usize) -> Self {
+        Trace(Mutex::new(Inner { times: Some(calls), ..Inner::default() }))
     }
 
     /// Notes a step.
     pub fn add(&self, step: Step) {
-        self.with(|inner| match &mut inner.room {
-            Some(0) => {}
-            room => {
-                room.iter_mut().for_each(|room| *room -= 1);
-                inner.steps.push(step);
-            }
+        self.with(|inner| match (inner.times, step) {
+            (None, step) => inner.steps.push(step),
+            (Some(room), Step::Call(call)) => match Timed::new(&call) {
+                Some(timed) if inner.calls.len() < room => inner.calls.push(timed),
+                Some(_) => inner.missed += 1,
+                None => {}
+            },
+            (Some(_), _) => {}
         });
     }
 
@@ -375,7 +380,11 @@ impl Trace {
 
     /// A value that no step may show, whoever repeats it: the token, a secret.
     pub fn hide(&self, name: &str, value: &str) {
-        self.with(|inner| inner.hidden.add(name, value));
+        self.with(|inner| {
+            if inner.times.is_none() {
+                inner.hidden.add(name, value);
+            }
+        });
     }
 
     /// Statements of the script ran.
@@ -410,11 +419,12 @@ impl Trace {
             let now = now.saturating_sub(began.unwrap_or(now));
             inner.leave(now);
             let open = inner.open.iter().filter_map(|(number, call)| Timed::open(*number, call, now));
-            let calls = inner.steps.iter().filter_map(|step| match step {
+            let of_steps = inner.steps.iter().filter_map(|step| match step {
                 Step::Call(call) => Timed::new(call),
                 _ => None,
             });
-            Timeline { began, stages: inner.stages.clone(), calls: calls.chain(open).collect() }
+            let calls = inner.calls.iter().cloned().chain(of_steps).chain(open).collect();
+            Timeline { began, stages: inner.stages.clone(), calls, missed: inner.missed, sent: inner.opened }
         })
     }
 

@@ -83,7 +83,7 @@ impl Service {
         let served = set.find(request.uri().path());
         let watched = self.requests.as_ref().map(|requests| requests.watch(request.headers()));
         let trace = watched.as_ref().and_then(Watched::trace);
-        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text, trace };
+        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text, trace: trace.as_ref() };
         let outcome = {
             let work = pin!(self.without_panic(&reached, &mut request, body));
             match &watched {
@@ -91,7 +91,11 @@ impl Service {
                 Some(watched) => watched.within(work).await,
             }
         };
-        self.tell(&request, served, text, &outcome, clock().saturating_sub(started), watched.as_ref());
+        let took = clock().saturating_sub(started);
+        self.tell(&request, served, text, &outcome, took, watched.as_ref());
+        if let (Some(requests), Some(watched)) = (&self.requests, &watched) {
+            requests.end(watched, trace.as_ref(), &ended(&request, served, &outcome));
+        }
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
@@ -161,10 +165,7 @@ impl Service {
     ) {
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
-        let method = match request.method() {
-            method if STANDARD_METHODS.contains(method) => method.as_str(),
-            _ => "-",
-        };
+        let method = method_of(request);
         let status = outcome.response.status().as_u16();
         let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
@@ -246,20 +247,29 @@ impl Service {
                 );
             }
         }
-        if let (Some(requests), Some(watched)) = (&self.requests, watched) {
-            let ended = Ended {
-                version: request.version(),
-                method,
-                rule: served.map(|_| rule),
-                status,
-                failure: reason.zip(blame),
-                kept: outcome.calls.kept,
-            };
-            requests.end(watched, &ended);
-        }
         if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {
             tally.remember(Fault { time: Upstream::now(), status, reason: reason.into(), request_id: id.into() });
         }
+    }
+}
+
+/// A method may be anything, also a token in the wrong place; only those that there are have a name.
+fn method_of(request: &Request) -> &str {
+    match request.method() {
+        method if STANDARD_METHODS.contains(method) => method.as_str(),
+        _ => "-",
+    }
+}
+
+/// How a request ended, for a trace.
+fn ended<'a>(request: &'a Request, served: Option<&'a Served>, outcome: &Outcome) -> Ended<'a> {
+    Ended {
+        version: request.version(),
+        method: method_of(request),
+        rule: served.map(|served| served.rule.name()),
+        status: outcome.response.status().as_u16(),
+        failure: outcome.failure.as_ref().map(|failure| (failure.words(), failure.blame())),
+        kept: outcome.calls.kept,
     }
 }
 

@@ -16,6 +16,10 @@ pub struct Timeline {
     pub stages: Vec<(Stage, Span)>,
     /// The requests of all calls; those without an answer come last.
     pub calls: Vec<Timed>,
+    /// How many more there were than there was room for.
+    pub missed: usize,
+    /// How many requests were on their way, which is the highest of their numbers.
+    pub sent: usize,
 }
 
 /// One request of a call.

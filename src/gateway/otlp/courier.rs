@@ -4,6 +4,7 @@
 //! room there are dropped. That is told once, and once when it is over.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -33,7 +34,7 @@ use url::Url;
 use super::{attribute, points, scope};
 use crate::{
     config::{Endpoint, KeySource, Otlp, Settings},
-    core::{Answer, Host, Outgoing, SecretSource},
+    core::{Answer, FetchError, Host, Outgoing, SecretSource},
     gateway::{Secrets, Shared, Store, Upstream, clock},
 };
 
@@ -277,7 +278,12 @@ impl Round {
             identity: None,
             number: 0,
         };
-        let answer = self.host.fetch(outgoing).await.map_err(|error| Fault::Later(None, error.words()))?;
+        let mut answer = self.host.fetch(outgoing.clone()).await;
+        // The collector may have closed the connection while it lay idle; what it gets twice has the same ids.
+        if let Err(FetchError::Broken(_)) = answer {
+            answer = self.host.fetch(outgoing).await;
+        }
+        let answer = answer.map_err(|error| Fault::Later(None, error.words()))?;
         let words = || format!("the collector answers {}", answer.status.as_u16());
         match answer.status {
             status if status.is_success() => Ok(answer),
@@ -348,7 +354,7 @@ fn resource(settings: &Otlp) -> Resource {
     let own = settings.attributes.iter().map(|(name, value)| (name.as_str(), value.clone()));
     // The service has a setting of its own.
     let own = own.filter(|(name, _)| *name != "service.name");
-    let mut pairs: std::collections::BTreeMap<&str, String> = usual.into_iter().collect();
+    let mut pairs: BTreeMap<&str, String> = usual.into_iter().collect();
     pairs.extend(own);
     let attribute = |(name, value): (&str, String)| -> KeyValue { attribute(name, Value::StringValue(value)) };
     Resource { attributes: pairs.into_iter().map(attribute).collect(), ..Resource::default() }

@@ -14,7 +14,7 @@ use http::{HeaderMap, Version};
 use super::{
     Otlp,
     context::{CURRENT, Caller, Context},
-    spans::spans,
+    spans::{MAX_CALLS, spans},
 };
 use crate::{
     config::Settings,
@@ -22,8 +22,6 @@ use crate::{
     gateway::{Upstream, clock},
 };
 
-/// Steps that are noted of one request; claims and conditions are steps too.
-const MAX_STEPS: usize = 1000;
 /// The part of a trace's id by which those that leave a trace are chosen, as OpenTelemetry has it: all who look at it
 /// choose the same.
 const CHANCE: u32 = 56;
@@ -42,7 +40,6 @@ pub(in crate::gateway) struct Requests {
 /// A request under watch.
 pub(in crate::gateway) struct Watched {
     pub(super) context: Context,
-    trace: Option<Trace>,
     /// When it came, by the clock and since 1970.
     pub(super) began: Duration,
     pub(super) time: Duration,
@@ -58,7 +55,7 @@ pub(in crate::gateway) struct Ended<'a> {
     pub(in crate::gateway) rule: Option<&'a str>,
     pub(in crate::gateway) status: u16,
     /// Why there are no claims, in the words of the log, and who has to look at it.
-    pub(in crate::gateway) failure: Option<(&'a str, Blame)>,
+    pub(in crate::gateway) failure: Option<(String, Blame)>,
     /// Answers for which nobody was asked.
     pub(in crate::gateway) kept: u32,
 }
@@ -92,23 +89,23 @@ impl Requests {
                 Context { trace, span, parent: None, sampled, state: None }
             }
         };
-        let trace = context.sampled.then(|| Trace::at_most(MAX_STEPS));
-        Watched { context, trace, began: clock(), time: Upstream::now(), propagates: self.propagates }
+        Watched { context, began: clock(), time: Upstream::now(), propagates: self.propagates }
     }
 
-    /// A request was answered.
-    pub(in crate::gateway) fn end(&self, watched: &Watched, ended: &Ended<'_>) {
-        if let Some(trace) = &watched.trace {
+    /// A request was answered; `trace` has what there is to tell of its evaluation.
+    pub(in crate::gateway) fn end(&self, watched: &Watched, trace: Option<&Trace>, ended: &Ended<'_>) {
+        if watched.context.sampled {
             let now = clock();
-            self.otlp.queue.add(spans(&self.otlp, watched, &trace.timeline(now), ended, now));
+            let timeline = trace.map(|trace| trace.timeline(now)).unwrap_or_default();
+            self.otlp.queue.add(spans(&self.otlp, watched, &timeline, ended, now));
         }
     }
 }
 
 impl Watched {
-    /// What is to be told of the evaluation, if it leaves a trace.
-    pub(in crate::gateway) fn trace(&self) -> Option<&Trace> {
-        self.trace.as_ref()
+    /// Where the evaluation notes what is to be told, if it leaves a trace. Another that notes more will do as well.
+    pub(in crate::gateway) fn trace(&self) -> Option<Trace> {
+        self.context.sampled.then(|| Trace::of_times(MAX_CALLS))
     }
 
     /// The id of its trace, for the log.
@@ -144,7 +141,7 @@ mod tests {
     fn the_share_that_is_asked_for_leaves_a_trace() {
         for (sample, least, most) in [(0.0, 0, 0), (0.1, 800, 1200), (0.5, 4700, 5300), (1.0, 10_000, 10_000)] {
             let requests = requests(sample);
-            let count = (0..10_000).filter(|_| requests.watch(&HeaderMap::new()).trace.is_some()).count();
+            let count = (0..10_000).filter(|_| requests.watch(&HeaderMap::new()).context.sampled).count();
             assert!((least..=most).contains(&count), "{count} of {sample}");
         }
     }
@@ -156,7 +153,7 @@ mod tests {
             let headers = [("traceparent", parent)]
                 .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("a header value")));
             let watched = requests(sample).watch(&headers.into_iter().collect());
-            assert_eq!(watched.trace.is_some(), leaves);
+            assert_eq!(watched.context.sampled, leaves);
             assert_eq!(watched.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
             assert_eq!(watched.context.parent, Some(0x00f0_67aa_0ba9_02b7));
         }

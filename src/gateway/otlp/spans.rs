@@ -25,7 +25,7 @@ use crate::core::{
 };
 
 /// Calls of one request that have a span; a list may have a thousand pages.
-const MAX_CALLS: usize = 100;
+pub(super) const MAX_CALLS: usize = 100;
 /// Exchanges of one call that are told.
 const MAX_EVENTS: usize = 16;
 /// Bytes of a reason.
@@ -47,9 +47,9 @@ pub(super) fn spans(
         watched,
         now,
         began: timeline.began.unwrap_or(now),
-        next: timeline.calls.iter().map(|call| call.number).max().unwrap_or_default() as u64,
+        next: timeline.sent as u64,
     };
-    let mut spans = vec![family.request(otlp, ended, rest.len())];
+    let mut spans = vec![family.request(otlp, ended, timeline.missed + rest.len())];
     for (stage, time) in &timeline.stages {
         let step = family.step(stage, watched.context.span, *time);
         spans.push(step);
@@ -83,15 +83,17 @@ impl Family<'_> {
             text("http.request.method", method),
             number("http.response.status_code", ended.status),
             text("url.scheme", otlp.scheme),
-            text("server.address", otlp.address.ip().to_string()),
             number("server.port", otlp.address.port()),
-            text("network.protocol.version", if ended.version == Version::HTTP_2 { "2" } else { "1.1" }),
+            text("network.protocol.version", version(ended.version)),
         ];
+        // Whom a request names as the host is the caller's word, and may be anything.
+        let ip = Some(otlp.address.ip()).filter(|ip| !ip.is_unspecified());
+        attributes.extend(ip.map(|ip| text("server.address", ip.to_string())));
         attributes.extend(route.as_ref().map(|route| text("http.route", route)));
         attributes.extend((ended.kept > 0).then(|| number("claimsmith.calls.kept", ended.kept)));
         attributes.extend((left_out > 0).then(|| number("claimsmith.calls.left_out", left_out as u64)));
         let mut status = None;
-        if let Some((reason, blame)) = ended.failure {
+        if let Some((reason, blame)) = &ended.failure {
             let blame = match blame {
                 Blame::Caller => "caller",
                 Blame::Upstream => "upstream",
@@ -193,6 +195,14 @@ impl Family<'_> {
     fn at(&self, moment: Duration) -> u64 {
         let since = moment.clamp(self.watched.began, self.now) - self.watched.began;
         u64::try_from((self.watched.time + since).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
     }
 }
 
