@@ -2,6 +2,7 @@
 //!
 //! Settings hold no secrets: rules name those by reference.
 
+mod egress;
 mod layers;
 mod otlp;
 mod words;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 pub use self::{
+    egress::{Allowed, OriginTls, Proxy, TlsVersion},
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
     otlp::{Endpoint, Header, Otlp, Propagate, Ratio},
     words::SETTINGS,
@@ -178,6 +180,15 @@ pub struct Upstream {
     pub max_hold: Span,
     /// A PEM file with roots that are trusted besides those of the web.
     pub roots: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub min_tls: TlsVersion,
+    /// TLS for single origins.
+    pub tls: BTreeMap<Origin, OriginTls>,
+    /// Networks and origins that calls may reach although they are not public.
+    #[serde(deserialize_with = "egress::allowed")]
+    pub allow: Vec<Allowed>,
+    /// The proxy that calls go through.
+    pub proxy: Proxy,
     /// Origins that are reached at another origin, for staging and tests.
     pub reroute: BTreeMap<Origin, Origin>,
 }
@@ -296,6 +307,10 @@ impl Default for Upstream {
             retry_budget: 10,
             max_hold: Span(Duration::from_secs(60)),
             roots: None,
+            min_tls: TlsVersion::default(),
+            tls: BTreeMap::new(),
+            allow: Vec::new(),
+            proxy: Proxy::Off,
             reroute: BTreeMap::new(),
         }
     }

@@ -33,6 +33,8 @@ mod credentials;
 mod decode;
 // What an edit of a rule changes.
 mod diff;
+// Where calls connect to, and how that is secured.
+mod egress;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use http::HeaderName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use url::Url;
+use url::{Position, Url};
 
 use super::{KeySource, Origin, Span};
 
@@ -60,6 +60,11 @@ impl Default for Otlp {
 pub struct Endpoint(Url);
 
 impl Endpoint {
+    /// Its origin.
+    pub fn origin(&self) -> Option<Origin> {
+        self.0[..Position::BeforePath].parse().ok()
+    }
+
     /// The address for a kind of signal: `traces` or `metrics`.
     pub fn of(&self, signal: &str) -> Url {
         let mut url = self.0.clone();

@@ -25,6 +25,8 @@ use super::{
 pub struct Reception {
     /// A token in the query is accepted (RFC 6750, section 2.3, advises against it).
     pub query_token: bool,
+    /// When the answer has to be there, by the host's clock: optional calls are given up in time for that.
+    pub until: Option<Duration>,
 }
 
 /// An answer, and what the log says of it.
@@ -100,7 +102,7 @@ async fn steps<H: Host>(
     if let Some(trace) = trace {
         trace.hide("token", token.value());
     }
-    let work = Work { rule, request, token, host, trace, began };
+    let work = Work { rule, request, token, host, trace, began, until: reception.until };
     match rule.cache {
         None => work.run(calls).await,
         Some(lifetimes) => cached::answer(lifetimes, work, calls).await,
@@ -116,12 +118,14 @@ struct Work<'a, H> {
     trace: Option<&'a Trace>,
     /// When the evaluation began, for the trace.
     began: Duration,
+    /// When the answer has to be there.
+    until: Option<Duration>,
 }
 
 impl<H: Host> Work<'_, H> {
     async fn run(&self, calls: &mut Summary) -> Result<Response, Failure> {
-        let Work { rule, request: _, token, host, trace, began } = self;
-        let (host, trace, began) = (*host, *trace, *began);
+        let Work { rule, request: _, token, host, trace, began, until } = self;
+        let (host, trace, began, until) = (*host, *trace, *began, *until);
         let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, self.describe());
         let mut memory = Memory::default();
         if let Some(check) = &rule.token {
@@ -132,7 +136,7 @@ impl<H: Host> Work<'_, H> {
             facts.verified(claims);
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
-        let round = calls::Round { token, host, trace, began };
+        let round = calls::Round { token, host, trace, began, until };
         leave::<H>(trace, began);
         calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
         enter::<H>(trace.filter(|_| !rule.require.is_empty()), Stage::Require, began);

@@ -160,7 +160,8 @@ async fn replay(
         let first = problems.sorted().into_iter().next();
         return Err(Fault::Rule(first.map(|problem| problem.message).unwrap_or_default()));
     };
-    let evaluation = evaluate(&rule, request, "case", Reception { query_token: true }, &replay, None);
+    let evaluation =
+        evaluate(&rule, request, "case", Reception { query_token: true, ..Reception::default() }, &replay, None);
     let outcome = to_its_end(evaluation, &replay).await.ok_or(Fault::Differs("it waits for other answers".into()))?;
     let exchanges = replay.into_exchanges().map_err(Fault::Differs)?;
     Ok((outcome, exchanges))

@@ -170,8 +170,10 @@ impl Failure {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
                 Cause::OurCredentials(_)
-                | Cause::OwnToken(TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_)))
-                | Cause::Fetch(FetchError::Refused(_))
+                | Cause::OwnToken(
+                    TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_) | FetchError::Barred(_)),
+                )
+                | Cause::Fetch(FetchError::Refused(_) | FetchError::Barred(_))
                 | Cause::Incomplete(_)
                 | Cause::Value(_) => Blame::Us,
                 Cause::RateLimited(_)

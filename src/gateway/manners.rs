@@ -24,6 +24,8 @@ const MAX_HELD: usize = 10_000;
 const RESERVE: u32 = 10;
 /// A call that ends by a limit of its own shorter than this says little about the upstream.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Whoever gave a request up after this long did so because of the upstream: receivers wait for five seconds or more.
+const LONG: Duration = Duration::from_secs(2);
 
 /// What all origins get.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,6 @@ struct State {
     failures: u32,
     /// It is left alone until then; afterwards one request is a probe.
     rests: Option<Duration>,
-    probing: bool,
     /// Hundredths of an attempt that may be repeated.
     budget: u32,
     held: HashMap<Key, Duration>,
@@ -84,7 +85,7 @@ impl Manners {
             probe_every: upstream.probe_every.0,
             longest_hold: upstream.max_hold.0,
             repeats: upstream.retry_budget.min(100),
-            given_up_after: settings.deadline.0 / 2,
+            given_up_after: LONG.min(settings.deadline.0 / 2),
         };
         Manners { limits, origins: RwLock::default() }
     }
@@ -104,8 +105,7 @@ impl Manners {
 
 impl Origin {
     fn new(limits: Limits) -> Self {
-        let state =
-            State { busy: 0, failures: 0, rests: None, probing: false, budget: RESERVE * 100, held: HashMap::new() };
+        let state = State { busy: 0, failures: 0, rests: None, budget: RESERVE * 100, held: HashMap::new() };
         Origin { limits, state: Mutex::new(state) }
     }
 
@@ -135,10 +135,13 @@ impl Origin {
         }
         let probe = match state.rests {
             None => false,
-            Some(until) if now < until || state.probing => return Err(Spare::Resting),
+            Some(until) if now < until => return Err(Spare::Resting),
             Some(_) => true,
         };
-        state.probing |= probe;
+        if probe {
+            // The next one goes an interval later, whatever becomes of this one: it may hang.
+            state.rests = Some(now + self.limits.probe_every);
+        }
         state.busy += 1;
         // Somewhat less than the share, as repeated attempts come by here too.
         let share = self.limits.repeats;
@@ -176,7 +179,7 @@ impl Pass {
             Err(FetchError::Timeout) => (took >= PATIENCE).then_some(true),
             // It answered, if not as we like.
             Err(FetchError::TooLarge(_) | FetchError::Refused(_)) => Some(false),
-            Err(FetchError::Spared(_)) => None,
+            Err(FetchError::Spared(_) | FetchError::Barred(_)) => None,
         };
         self.leave(failed);
     }
@@ -188,10 +191,9 @@ impl Pass {
         let limits = &self.origin.limits;
         let mut state = self.origin.state();
         state.busy = state.busy.saturating_sub(1);
-        if self.probe {
-            state.probing = false;
-        }
         match failed {
+            // Another one may find out.
+            None if self.probe => state.rests = state.rests.map(|until| until.min(now)),
             None => {}
             Some(false) => {
                 state.failures = 0;
@@ -200,8 +202,8 @@ impl Pass {
             Some(true) => {
                 state.failures = state.failures.saturating_add(1);
                 let trips = limits.trip_after > 0 && state.failures >= limits.trip_after;
-                // Those that were on their way when it was found to fail do not make it longer.
-                if self.probe || (trips && state.rests.is_none()) {
+                // Those that were on their way when it was found to fail do not make it longer, nor do probes.
+                if trips && state.rests.is_none() {
                     state.rests = Some(now + limits.probe_every);
                 }
             }
@@ -318,6 +320,32 @@ mod tests {
         let probe = enter(&origin).expect("that one went away without a word");
         probe.end(&answer(200, &[]));
         assert!(ask(&origin, &answer(200, &[])));
+    }
+
+    #[test]
+    fn a_probe_that_hangs_holds_up_no_other() {
+        let origin = origin(|settings| settings.upstream.trip_after = 2);
+        (0..2).for_each(|_| _ = ask(&origin, &answer(503, &[])));
+        after(5 * SECOND);
+        let hung = enter(&origin).expect("it is time");
+        after(5 * SECOND);
+        let second = enter(&origin).expect("it is time again");
+        assert_eq!(enter(&origin).expect_err("it was one an interval"), Spare::Resting);
+        second.end(&answer(200, &[]));
+        // It ends when all is well: one failure, and not in a row.
+        drop(hung);
+        assert!(ask(&origin, &answer(200, &[])), "it is back");
+    }
+
+    #[test]
+    fn whoever_hangs_up_before_the_deadline_has_waited_too() {
+        let origin = origin(|settings| settings.deadline = Span(60 * SECOND));
+        for _ in 0..10 {
+            let pass = enter(&origin).expect("not yet");
+            after(Duration::from_millis(4500));
+            drop(pass);
+        }
+        assert_eq!(enter(&origin).expect_err("ten receivers hung up"), Spare::Resting);
     }
 
     #[test]

@@ -6,8 +6,11 @@
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
 mod admin;
+#[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
 mod connection;
+#[expect(clippy::disallowed_methods, reason = "the environment may name a proxy")]
+mod egress;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
@@ -42,6 +45,7 @@ use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
     admin::{Admin, address as admin_address},
+    egress::{Found, Lookup},
     load::{bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, toml_files},
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
@@ -73,6 +77,8 @@ struct Shared {
     workers: Vec<Worker>,
     /// Requests on their way, in all workers together.
     in_flight: AtomicUsize,
+    /// Requests whose body is on its way here.
+    receiving: AtomicUsize,
     /// Connections that are open.
     connections: AtomicUsize,
     /// Workers that accept connections.
@@ -115,6 +121,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
+        receiving: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),

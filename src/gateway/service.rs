@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,17 @@ impl Service {
         Service { worker, shared, upstream, ids: Ids::new(), requests }
     }
 
+    /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
+    pub(super) fn refresh(&self) {
+        match self.upstream.refresh() {
+            Ok(true) if self.worker == 0 => tracing::info!("certificates for upstreams were read again"),
+            Err(why) if self.worker == 0 => {
+                tracing::error!("new certificates for upstreams are not used, the old ones stay: {why}");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
         self: Arc<Self>,
@@ -120,36 +131,39 @@ impl Service {
     /// Answers within the deadline, if not too many others are being answered.
     async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
         let Reached { settings, rule, id, .. } = *reached;
-        let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let _one_less = Leaving(&self.shared);
-        if in_flight >= settings.max_requests {
-            return refuse(rule, Failure::Overload, id);
-        }
         if request.headers().len() > settings.max_request_headers {
             return refuse(rule, Failure::TooManyHeaders, id);
         }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
-        let deadline =
-            pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
-        let work = pin!(self.evaluate(reached, request, body));
+        let time = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0));
+        let deadline = pin!(tokio::time::sleep(time));
+        let work = pin!(self.evaluate(reached, request, body, clock() + time));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
         }
     }
 
-    async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+    async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming, until: Duration) -> Outcome {
         let Reached { settings, rule, id, trace } = *reached;
-        #[cfg(test)]
-        tests::stumble(request);
         // The bodies of other methods have no meaning here and are left unread.
         if request.method() == Method::POST {
+            // As many as there may be connections: streams of HTTP/2 are no way around that.
+            let Some(_place) = Place::take(&self.shared.receiving, self.shared.settings.max_connections) else {
+                return refuse(rule, Failure::Overload, id);
+            };
             match receive(body, settings.max_request_body).await {
                 Ok(body) => *request.body_mut() = body,
                 Err(failure) => return refuse(rule, failure, id),
             }
         }
-        let reception = Reception { query_token: settings.query_token };
+        // Not before: whoever sends slowly would take the place of those for whom there is something to do.
+        let Some(_place) = Place::take(&self.shared.in_flight, settings.max_requests) else {
+            return refuse(rule, Failure::Overload, id);
+        };
+        #[cfg(test)]
+        tests::stumble(request);
+        let reception = Reception { query_token: settings.query_token, until: Some(until) };
         answer(rule, request, id, reception, &self.upstream, trace).await
     }
 
@@ -283,12 +297,20 @@ struct Reached<'r> {
     trace: Option<&'r Trace>,
 }
 
-/// Counts a request that is gone, however it went.
-struct Leaving<'a>(&'a Shared);
+/// One of so many places, until this is dropped, however that comes.
+struct Place<'a>(&'a AtomicUsize);
 
-impl Drop for Leaving<'_> {
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize, places: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let place = Place(taken);
+        (before < places).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -134,6 +134,17 @@ pub struct Round<'a, H> {
     pub trace: Option<&'a Trace>,
     /// When the evaluation began, for the trace.
     pub began: Duration,
+    /// When the answer of the rule has to be there, by the host's clock.
+    pub until: Option<Duration>,
+}
+
+impl<H: Host> Round<'_, H> {
+    /// How long a call may take besides its own limit. One that is optional leaves something of the deadline to what
+    /// comes after it, so that the request is answered without it, and not too late.
+    fn patience(&self, call: &Call) -> Option<Duration> {
+        let until = self.until.filter(|_| call.optional)?;
+        Some(until.saturating_sub(H::clock()) * 4 / 5)
+    }
 }
 
 /// Runs all calls; their answers are in `facts` afterwards.

@@ -188,18 +188,17 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
     let mut told = Told::new(shown);
     told.depart(call, of.1, round);
     outgoing.number = told.number();
-    let Got { answer, came, pending } = match &call.cache {
-        None => Got::asked(exchange(call, outgoing, round, &mut told).await),
-        Some(cache) => Box::pin(cache.get(call, outgoing, round, &mut told)).await,
-    };
-    let (answer, kept) = match answer {
-        Ok(answer) => {
-            let began = Told::clock(round);
-            let kept = receive(call, &answer, round.host).await;
-            told.read(began, round);
-            (Some(answer), kept)
+    let (Got { answer, came, pending }, kept) = match round.patience(call) {
+        None => reach(call, outgoing, round, &mut told).await,
+        Some(limit) => {
+            let reached = round.host.within(limit, Box::pin(reach(call, outgoing, round, &mut told))).await;
+            reached.unwrap_or_else(|| (Got::asked(Err(Cause::Fetch(FetchError::Timeout))), None))
         }
-        Err(cause) => (None, Err(cause)),
+    };
+    let (answer, kept) = match (answer, kept) {
+        (Ok(answer), Some(kept)) => (Some(answer), kept),
+        (Ok(_), None) => (None, Err(Cause::Fetch(FetchError::Timeout))),
+        (Err(cause), _) => (None, Err(cause)),
     };
     told.arrive(round);
     let again = match (&answer, &kept) {
@@ -207,6 +206,26 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
         _ => Freshness::UNBOUND,
     };
     Returned { of, told, answer, kept, came, again, pending }
+}
+
+/// Gets an answer, and reads it if there is one.
+async fn reach<H: Host>(
+    call: &Call,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+    told: &mut Told,
+) -> (Got, Option<Result<Kept, Cause>>) {
+    let got = match &call.cache {
+        None => Got::asked(exchange(call, outgoing, round, told).await),
+        Some(cache) => Box::pin(cache.get(call, outgoing, round, told)).await,
+    };
+    let began = Told::clock(round);
+    let kept = match &got.answer {
+        Ok(answer) => Some(receive(call, answer, round.host).await),
+        Err(_) => None,
+    };
+    told.read(began.filter(|_| kept.is_some()), round);
+    (got, kept)
 }
 
 /// How long an answer may be used again: as it says itself, and as the claims of a JWT say that it is.

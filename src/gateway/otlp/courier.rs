@@ -33,7 +33,7 @@ use url::Url;
 
 use super::{attribute, points, scope};
 use crate::{
-    config::{Endpoint, KeySource, Otlp, Settings},
+    config::{Allowed, Endpoint, KeySource, Otlp, Settings},
     core::{Answer, FetchError, Host, Outgoing, SecretSource},
     gateway::{Secrets, Shared, Store, Upstream, clock},
 };
@@ -139,9 +139,12 @@ struct Round {
 impl Round {
     fn new(shared: Arc<Shared>, endpoint: &Endpoint, secrets: &Secrets) -> Result<Self, String> {
         let settings = &shared.settings;
+        // The operator names it, wherever it is.
+        let mut of_host = settings.clone();
+        of_host.upstream.allow.extend(endpoint.origin().map(Allowed::Origin));
         let line = |signal| Line { signal, url: endpoint.of(signal), failures: 0, rests: Duration::ZERO };
         let round = Round {
-            host: Upstream::new(settings, secrets.clone(), Store::new())?,
+            host: Upstream::new(&of_host, secrets.clone(), Store::new())?,
             headers: headers(settings),
             resource: resource(&settings.otlp),
             began: nanos(),
@@ -171,6 +174,8 @@ impl Round {
                 _ = gather.tick() => false,
                 _ = measure.tick() => metrics,
             };
+            // Why certificates cannot be read again is told by those who need them more.
+            let _ = self.host.refresh();
             self.spans().await;
             if is_time {
                 self.measures().await;
