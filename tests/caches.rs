@@ -624,7 +624,7 @@ fn made_for(world: &World, choice: &Choice, per_rule: bool) -> String {
         .header("authorization", format!("{} {}", part("scheme"), part("token")))
         .header("x-in", part("header of the caller"));
     let request = request.body(Bytes::new()).expect("a sound request");
-    sub(&block_on(answer(Some(&rule), &request, "id", Reception::default(), world)))
+    sub(&block_on(answer(Some(&rule), &request, "id", Reception::default(), world, None)))
 }
 
 /// Two requests that differ in one thing, whatever else they are, never share an entry; the same ones do.
@@ -709,8 +709,9 @@ fn together(rule: &str, upstream: &Upstream, tokens: &[&str]) -> Vec<Outcome> {
             request.body(Bytes::new()).expect("a sound request")
         })
         .collect();
-    let all =
-        requests.iter().map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host, None));
+    let all = requests
+        .iter()
+        .map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host, None));
     block_on(futures_util::future::join_all(all))
 }
 

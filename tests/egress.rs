@@ -103,7 +103,7 @@ fn ask_host(setup: &Setup, host: &Host) -> Told {
     assert!(loaded.refused.is_empty(), "{:?}", loaded.problems);
     let request = http::Request::get("/acme").header("authorization", format!("Bearer {TOKEN}"));
     let request = request.body(Bytes::new()).expect("a sound request");
-    Told::of(&block_on(answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), host)))
+    Told::of(&block_on(answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), host, None)))
 }
 
 /// Allows a network, an address or an origin.

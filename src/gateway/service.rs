@@ -94,7 +94,12 @@ impl Service {
         let served = set.find(request.uri().path());
         let watched = self.requests.as_ref().map(|requests| requests.watch(request.headers()));
         let trace = watched.as_ref().and_then(Watched::trace);
-        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text, trace: trace.as_ref() };
+        let reached = Reached {
+            settings: &set.settings,
+            rule: served.map(|served| &*served.rule),
+            id: text,
+            trace: trace.as_ref(),
+        };
         let outcome = {
             let work = pin!(self.without_panic(&reached, &mut request, body));
             match &watched {

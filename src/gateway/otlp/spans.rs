@@ -43,12 +43,7 @@ pub(super) fn spans(
     now: Duration,
 ) -> Vec<Span> {
     let (calls, rest) = timeline.calls.split_at(timeline.calls.len().min(MAX_CALLS));
-    let mut family = Family {
-        watched,
-        now,
-        began: timeline.began.unwrap_or(now),
-        next: timeline.sent as u64,
-    };
+    let mut family = Family { watched, now, began: timeline.began.unwrap_or(now), next: timeline.sent as u64 };
     let mut spans = vec![family.request(otlp, ended, timeline.missed + rest.len())];
     for (stage, time) in &timeline.stages {
         let step = family.step(stage, watched.context.span, *time);
