@@ -5,6 +5,7 @@
 mod access;
 mod egress;
 mod layers;
+mod otlp;
 mod words;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -16,6 +17,7 @@ pub use self::{
     access::{Access, Limit, Network, RuleAccess, Throttle},
     egress::{Allowed, OriginTls, Proxy, TlsVersion},
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
+    otlp::{Endpoint, Header, Otlp, Propagate, Ratio},
     words::SETTINGS,
 };
 
@@ -77,6 +79,8 @@ pub struct Settings {
     pub upstream: Upstream,
     /// What is kept of answers.
     pub cache: Cache,
+    /// Where traces and metrics are sent.
+    pub otlp: Otlp,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
 }
@@ -266,6 +270,7 @@ impl Default for Settings {
             tls: None,
             upstream: Upstream::default(),
             cache: Cache::default(),
+            otlp: Otlp::default(),
             rule: BTreeMap::new(),
         }
     }

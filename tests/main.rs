@@ -103,5 +103,7 @@ mod traces;
 mod torture;
 // From the document to the claims, digit for digit.
 mod values;
+// Traces and metrics for a collector.
+mod otlp;
 // From a raw answer to a rule, by commands.
 mod walks;

@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::Serialize;
 
-use super::{Format, Level, Settings};
+use super::{Format, Level, Settings, otlp};
 use crate::core::problem::did_you_mean;
 
 /// The file that is read when none is named.
@@ -105,6 +105,7 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
         Err(error) => return Err(format!("cannot read the settings file {}: {error}", path.display())),
     }
+    figment = figment.merge(Layer { name: "environment", path: None, dict: standard()? });
     // These two say where settings and the caller's token come from; they are no settings.
     let environment = Env::prefixed(PREFIX).ignore(&["config", "token"]).split("__");
     figment = figment.merge(environment).merge(Layer::new("flags", None, flags)?);
@@ -113,6 +114,19 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
         .map_err(|errors| errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n"))?;
     settings.check()?;
     Ok(Config { settings, figment })
+}
+
+/// What the variables say that all programs with OpenTelemetry read.
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+fn standard() -> Result<Dict, String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").map(|text| otlp::attributes(&text));
+    let otlp = serde_json::json!({
+        "endpoint": variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "service": variable("OTEL_SERVICE_NAME"),
+        "attributes": attributes,
+    });
+    Layer::new("environment", None, &serde_json::json!({ "otlp": otlp })).map(|layer| layer.dict)
 }
 
 /// Settings that are taken over while the process runs; all others need a restart.

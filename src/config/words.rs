@@ -32,6 +32,7 @@ pub static SETTINGS: Table = table(
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
         key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
+        key("otlp", &[Takes::Table(&OTLP)], r#"{ endpoint = "http://127.0.0.1:4318" }"#, OTLP.doc),
         key("rule", &[Takes::Table(&RULES)], r#"{ acme = { vars = { host = "api.acme.example" } } }"#, RULES.doc),
     ],
     Choice::Free,
@@ -312,6 +313,66 @@ static CACHE: Table = table(
     "What is kept of answers, for rules that ask for it.",
     &[key("max_bytes", COUNT, "67108864", "Bytes of answers that are kept; the least useful go first.")],
     Choice::Free,
+);
+
+static OTLP: Table = table(
+    "otlp",
+    "Where traces and metrics are sent, by OTLP over HTTP.",
+    &[
+        key(
+            "endpoint",
+            PLAIN,
+            r#""http://127.0.0.1:4318""#,
+            "The address of a collector, without `/v1/traces`; nothing is sent without it.",
+        ),
+        key("headers", &[Takes::Table(&OTLP_HEADERS)], r#"{ authorization = { env = "OTLP_KEY" } }"#, OTLP_HEADERS.doc),
+        key("interval", DURATION, r#""60s""#, "How often metrics are sent; spans are sent after 5 s at the latest."),
+        key("timeout", DURATION, r#""10s""#, "The time for one delivery."),
+        key(
+            "sample",
+            &[Takes::Number],
+            "0.1",
+            "The share of requests that leave a trace, where the caller does not say.",
+        ),
+        key("traces", &[Takes::Flag], "false", "Whether traces are sent; they are without it."),
+        key("metrics", &[Takes::Flag], "false", "Whether metrics are sent; they are without it."),
+        key("service", PLAIN, r#""claimsmith""#, "What the process is called there (`service.name`)."),
+        key("attributes", &[Takes::Table(&OTLP_ATTRIBUTES)], r#"{ "k8s.pod.name" = "a" }"#, OTLP_ATTRIBUTES.doc),
+        key(
+            "propagate",
+            &[Takes::Flag, Takes::List(PLAIN)],
+            r#"["https://api.internal.example"]"#,
+            "Origins that are told by `traceparent` which trace a call belongs to; `true` for all, nobody without it.",
+        ),
+        key("tracestate", &[Takes::Flag], "true", "Those origins also get the caller's `tracestate`."),
+    ],
+    Choice::Free,
+);
+
+static OTLP_HEADERS: Table = names(
+    "otlp_headers",
+    "Headers of what is sent, each by where its value stands.",
+    Names::Any,
+    &[Takes::Table(&OTLP_HEADER)],
+    r#"authorization = { env = "OTLP_KEY" }"#,
+);
+
+static OTLP_HEADER: Table = table(
+    "otlp_header",
+    "Where the value of a header stands.",
+    &[
+        key("env", PLAIN, r#""OTLP_KEY""#, "An environment variable."),
+        key("file", PLAIN, r#""/run/secrets/otlp""#, "A file; it may be exchanged at any time."),
+    ],
+    Choice::One(&["env", "file"]),
+);
+
+static OTLP_ATTRIBUTES: Table = names(
+    "otlp_attributes",
+    "What else there is to say of the process: attributes of its resource.",
+    Names::Any,
+    PLAIN,
+    r#""deployment.environment.name" = "production""#,
 );
 
 static REROUTE: Table = names(

@@ -222,7 +222,7 @@ pub(super) struct Metric {
 }
 
 /// All metrics. The unit, if there is one, is the last word of the name.
-pub(super) const METRICS: [Metric; 38] = [
+pub(super) static METRICS: [Metric; 40] = [
     counter("claimsmith_requests", &["rule", "status"], "Requests that were answered", |view, samples| {
         for (rule, tally) in &view.rules {
             for (index, status) in STATUSES.iter().map(u16::to_string).chain([OTHER.to_owned()]).enumerate() {
@@ -407,6 +407,12 @@ pub(super) const METRICS: [Metric; 38] = [
     gauge("claimsmith_ready", &[], "1 if the process is ready", |view, samples| {
         samples.add(&[], u64::from(view.shared.readiness().is_ok()))
     }),
+    counter("claimsmith_spans_sent", &[], "Spans that a collector of traces took", |view, samples| {
+        view.shared.otlp.as_ref().map_or(Ok(()), |otlp| samples.add(&[], otlp.counts().0))
+    }),
+    counter("claimsmith_spans_dropped", &[], "Spans that no collector of traces took", |view, samples| {
+        view.shared.otlp.as_ref().map_or(Ok(()), |otlp| samples.add(&[], otlp.counts().1))
+    }),
     gauge("claimsmith_build_info", &["version"], "The version that runs", |_, samples| {
         samples.add(&[env!("CARGO_PKG_VERSION")], 1)
     }),
@@ -485,10 +491,48 @@ fn by_rule<const N: usize>(
     Ok(())
 }
 
+impl<'s> View<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        let told = shared.status.told().clone();
+        View {
+            shared,
+            told,
+            rules: shared.tally.rules(),
+            process: process(),
+            origins: origins(shared),
+            kept: shared.upstream.kept(),
+        }
+    }
+}
+
 /// Takes the values of one metric.
 struct Samples<'m, 'e> {
     metric: &'m Metric,
-    encoder: &'m mut MetricEncoder<'e>,
+    sink: Sink<'m, 'e>,
+}
+
+/// Where they go.
+enum Sink<'m, 'e> {
+    /// Onto the page for Prometheus.
+    Page(&'m mut MetricEncoder<'e>),
+    /// To whoever wants them as they are.
+    Points(&'m mut Vec<Point>),
+}
+
+/// One value of a metric, for those that do not read the page.
+pub(super) struct Point {
+    pub(super) labels: Vec<(&'static str, String)>,
+    pub(super) value: Value,
+}
+
+/// What a value may be.
+pub(super) enum Value {
+    Number(u64),
+    /// The sum, and how many there are up to each bound and above the one before.
+    Histogram {
+        sum: f64,
+        buckets: Vec<(f64, u64)>,
+    },
 }
 
 impl Samples<'_, '_> {
@@ -498,11 +542,12 @@ impl Samples<'_, '_> {
 
     fn add(&mut self, values: &[&str], value: u64) -> fmt::Result {
         let labels = self.labels(values);
-        let mut of_labels = match labels.is_empty() {
-            true => return put(self.metric, self.encoder, value),
-            false => self.encoder.encode_family(&labels)?,
-        };
-        put(self.metric, &mut of_labels, value)
+        match &mut self.sink {
+            Sink::Points(points) => points.push(Point::new(&labels, Value::Number(value))),
+            Sink::Page(encoder) if labels.is_empty() => put(self.metric, encoder, value)?,
+            Sink::Page(encoder) => put(self.metric, &mut encoder.encode_family(&labels)?, value)?,
+        }
+        Ok(())
     }
 
     /// A histogram over [`BOUNDS`].
@@ -510,8 +555,22 @@ impl Samples<'_, '_> {
         let labels = self.labels(&[label]);
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip((0..=BOUNDS.len()).map(count)).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        self.encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(micros as f64 / 1e6, count, &buckets, None)
+        let (sum, count) = (micros as f64 / 1e6, buckets.iter().map(|(_, count)| count).sum());
+        match &mut self.sink {
+            Sink::Points(points) => {
+                points.push(Point::new(&labels, Value::Histogram { sum, buckets }));
+                Ok(())
+            }
+            Sink::Page(encoder) => {
+                encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            }
+        }
+    }
+}
+
+impl Point {
+    fn new(labels: &[(&'static str, &str)], value: Value) -> Self {
+        Point { labels: labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), value }
     }
 }
 
@@ -533,19 +592,10 @@ impl fmt::Debug for Page {
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let shared = &*self.0;
-        let told = shared.status.told().clone();
-        let view = View {
-            shared,
-            told,
-            rules: shared.tally.rules(),
-            process: process(),
-            origins: origins(shared),
-            kept: shared.upstream.kept(),
-        };
+        let view = View::new(&self.0);
         METRICS.iter().try_for_each(|metric| {
             let mut encoder = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
-            (metric.samples)(&view, &mut Samples { metric, encoder: &mut encoder })
+            (metric.samples)(&view, &mut Samples { metric, sink: Sink::Page(&mut encoder) })
         })
     }
 }
@@ -561,6 +611,18 @@ pub(super) fn page(shared: &Arc<Shared>) -> String {
     // Writing to a string does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
+}
+
+/// All metrics with their values, for those that do not read the page.
+pub(super) fn points(shared: &Shared) -> Vec<(&'static Metric, Vec<Point>)> {
+    let view = View::new(shared);
+    let of = |metric: &'static Metric| {
+        let mut points = Vec::new();
+        // Only a page can be full.
+        let _ = (metric.samples)(&view, &mut Samples { metric, sink: Sink::Points(&mut points) });
+        (metric, points)
+    };
+    METRICS.iter().map(of).collect()
 }
 
 /// What the kernel says of this process, where it has `/proc`.

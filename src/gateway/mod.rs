@@ -19,6 +19,7 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod otlp;
 mod play;
 mod recording;
 mod reload;
@@ -50,6 +51,7 @@ use tokio::{runtime::Builder, sync::watch};
 use self::{
     access::{Memory, Rings},
     metrics::Tally,
+    otlp::{Courier, Otlp},
     recording::Recordings,
     reload::Status,
     serving::{Set, Worker},
@@ -96,6 +98,8 @@ struct Shared {
     stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
     access: Memory,
+    /// Where requests leave traces, if they do.
+    otlp: Option<Arc<Otlp>>,
     tally: Tally,
     status: Status,
     recordings: Recordings,
@@ -112,6 +116,7 @@ pub struct Running {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    courier: Option<Courier>,
 }
 
 /// Binds the port and starts the workers.
@@ -136,6 +141,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     let upstream = |_| Upstream::new(&settings, secrets.clone(), store.clone());
     let upstreams = (0..count).map(upstream).collect::<Result<Vec<_>, _>>()?;
     let shared = Arc::new(Shared {
+        otlp: Otlp::new(&settings, address).map(Arc::new),
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
@@ -152,6 +158,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         upstream: upstreams[0].clone(),
         started: <Upstream as Host>::now(),
     });
+    let courier = Courier::start(&shared, secrets)?;
     let mut threads = Vec::with_capacity(count);
     for (number, upstream) in upstreams.into_iter().enumerate() {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
@@ -163,7 +170,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
             .map_err(|error| format!("cannot start a worker: {error}"))?;
         threads.push(thread);
     }
-    Ok(Running { address, shared, stop, threads })
+    Ok(Running { address, shared, stop, threads, courier })
 }
 
 impl Shared {
@@ -202,6 +209,8 @@ impl Running {
             // A panic of a worker was logged when it happened.
             let _ = thread.join();
         }
+        // What the last requests left is sent.
+        drop(self.courier);
     }
 }
 

@@ -28,6 +28,7 @@ use super::{
     clock,
     connection::Activity,
     metrics::{Fault, NOWHERE},
+    otlp::{Ended, Requests, Watched},
     recording::Noted,
     serving::{Served, Set},
     wellformed::is_well_formed,
@@ -60,11 +61,14 @@ pub(super) struct Service {
     upstream: Upstream,
     ids: Ids,
     chatter: Chatter,
+    /// What watches requests that may leave a trace.
+    requests: Option<Requests>,
 }
 
 impl Service {
     pub(super) fn new(worker: usize, shared: Arc<Shared>, upstream: Upstream) -> Self {
-        Service { worker, shared, upstream, ids: Ids::new(), chatter: Chatter::default() }
+        let requests = shared.otlp.clone().map(|otlp| Requests::new(otlp, &shared.settings));
+        Service { worker, shared, upstream, ids: Ids::new(), chatter: Chatter::default(), requests }
     }
 
     /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
@@ -94,20 +98,29 @@ impl Service {
         // Kept to the end, whatever is loaded meanwhile.
         let set = self.shared.workers[self.worker].set();
         let served = set.find(request.uri().path());
-        let trace = served.and_then(|_| self.shared.traces.begin());
-        let reached = Reached { set: &set, served, peer: &peer, id: text, trace: trace.as_ref() };
+        let watched = self.requests.as_ref().map(|requests| requests.watch(request.headers()));
+        let steps = served.and_then(|_| self.shared.traces.begin());
+        let times = if steps.is_none() { watched.as_ref().and_then(Watched::trace) } else { None };
+        let trace = steps.as_ref().or(times.as_ref());
+        let reached = Reached { set: &set, served, peer: &peer, id: text, trace };
         let client = self.shared.settings.log.client.then(|| match &set.access {
             Some(access) => access.client(&peer, &request),
             None => peer.address(),
         });
-        let outcome = match self.shared.recordings.take(reached.rule(), text) {
-            None => self.without_panic(&reached, &mut request, body, &self.upstream).await,
-            Some(noted) => Box::pin(self.record(noted, &reached, &mut request, body)).await,
+        let outcome = {
+            let work = pin!(self.perform(&reached, &mut request, body));
+            match &watched {
+                None => work.await,
+                Some(watched) => watched.within(work).await,
+            }
         };
         let took = clock().saturating_sub(started);
-        self.tell(&Told { request: &request, id: text, client }, served, &outcome, took);
-        if let (Some(trace), Some(served)) = (&trace, served) {
-            self.shared.traces.keep(&served.rule, text, trace, &outcome, took);
+        self.tell(&Told { request: &request, id: text, client, watched: watched.as_ref() }, served, &outcome, took);
+        if let (Some(steps), Some(served)) = (&steps, served) {
+            self.shared.traces.keep(&served.rule, text, steps, &outcome, took);
+        }
+        if let (Some(requests), Some(watched)) = (&self.requests, &watched) {
+            requests.end(watched, trace, &ended(&request, served, &outcome));
         }
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
@@ -120,7 +133,15 @@ impl Service {
         Ok(response)
     }
 
-    /// Answers a request, and has a case made of it if that is what somebody waits for.
+    /// Answers a request; it becomes a case if that is what somebody waits for.
+    async fn perform(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        match self.shared.recordings.take(reached.rule(), reached.id) {
+            None => self.without_panic(reached, request, body, &self.upstream).await,
+            Some(noted) => Box::pin(self.record(noted, reached, request, body)).await,
+        }
+    }
+
+    /// Answers a request, and has a case made of it.
     async fn record(&self, noted: Noted<'_>, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
         let host = self.upstream.apart();
         let recorder = Recorder::new(&host);
@@ -233,14 +254,11 @@ impl Service {
 
     /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
     fn tell(&self, told: &Told<'_>, served: Option<&Served>, outcome: &Outcome, took: Duration) {
-        let Told { request, id, client } = *told;
+        let Told { request, id, client, watched } = *told;
         let client = client.map(tracing::field::display);
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
-        let method = match request.method() {
-            method if STANDARD_METHODS.contains(method) => method.as_str(),
-            _ => "-",
-        };
+        let method = method_of(request);
         let status = outcome.response.status().as_u16();
         let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
@@ -255,13 +273,15 @@ impl Service {
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
         let blame = outcome.failure.as_ref().map(Failure::blame);
+        let trace_id = watched.map(Watched::id);
+        let trace_id = trace_id.as_deref();
         let turned_away = outcome.failure.as_ref().and_then(Failure::turned_away);
         if let Some(why) = turned_away {
             self.shared.tally.refuse(why);
         }
         // These come from whoever likes, and as many as they like.
         if (served.is_none() || turned_away.is_some()) && !self.chatter.may_tell(clock()) {
-            tracing::debug!(rule, client, method, status, duration_us, reason, request_id = id, message);
+            tracing::debug!(rule, client, method, status, duration_us, reason, request_id = id, trace_id, message);
             return;
         }
         match blame {
@@ -278,6 +298,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -294,6 +315,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -310,6 +332,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -326,6 +349,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -335,6 +359,26 @@ impl Service {
             let (time, reason, request_id) = (Upstream::now(), reason.into(), id.into());
             tally.remember(Fault { time, status, step, reason, request_id });
         }
+    }
+}
+
+/// A method may be anything, also a token in the wrong place; only those that there are have a name.
+fn method_of(request: &Request) -> &str {
+    match request.method() {
+        method if STANDARD_METHODS.contains(method) => method.as_str(),
+        _ => "-",
+    }
+}
+
+/// How a request ended, for a trace.
+fn ended<'a>(request: &'a Request, served: Option<&'a Served>, outcome: &Outcome) -> Ended<'a> {
+    Ended {
+        version: request.version(),
+        method: method_of(request),
+        rule: served.map(|served| served.rule.name()),
+        status: outcome.response.status().as_u16(),
+        failure: outcome.failure.as_ref().map(|failure| (failure.words(), failure.blame())),
+        kept: outcome.calls.kept,
     }
 }
 
@@ -367,6 +411,8 @@ struct Told<'r> {
     id: &'r str,
     /// Only if the settings say so: it is personal data.
     client: Option<IpAddr>,
+    /// What may leave a trace of it elsewhere.
+    watched: Option<&'r Watched>,
 }
 
 /// One of so many places, until this is dropped, however that comes.
