@@ -456,7 +456,7 @@ struct View<'s> {
 /// What was counted of the origins that rules name; the others are one.
 fn origins(shared: &Shared) -> Vec<(String, Counts)> {
     let mut of_targets: HashMap<_, _> = shared.upstream.counts().into_iter().collect();
-    let set = shared.workers.first().map(|worker| worker.set());
+    let set = shared.workers.first().map(super::serving::Worker::set);
     let named: BTreeSet<_> = set.iter().flat_map(|set| set.rules()).flat_map(CompiledRule::origins).collect();
     let mut origins = Vec::new();
     for origin in named.into_iter().take(MAX_ORIGINS) {
