@@ -21,7 +21,7 @@ const CALLS: [&str; 14] = [
     "decode = { jwt = { jwks = \"https://login.example/jwks\", issuer = \"https://login.example\", audience = \"us\" } }",
     "redirect = { max = 3, origins = [\"https://other.example\"] }",
     "retry = { times = 3, on = [500, 502, 503, 429] }",
-    "expect = [200, 404, 403]\nfail_when = [{ when = \"meta.user.status == 403 && meta.user.headers['x-why'] != ()\", error = \"access_denied\" }]",
+    "expect = [200, 404, 403]\nfail_when = [{ when = \"meta.user.status == 403 && meta.user.headers[\\\"x-why\\\"] != ()\", error = \"access_denied\" }]",
     "graphql = { query = \"{ me { id } }\" }",
     "token = { query = \"access_token\" }\npaginate = \"link\"\nredirect = 2",
     "timeout = \"1s\"\noptional = true",

@@ -65,7 +65,7 @@ pub(super) struct Met {
 /// Nodes that one query may be handed, one after another: in a document of ordinary depth a node costs one.
 const BUDGET: usize = 400_000;
 /// Levels of a document for which a node costs one more: the way to it is longer.
-const LEVELS: usize = 8;
+const LEVELS: usize = 4;
 /// Bytes of a text for which handing it out costs one more.
 const BYTES: usize = 16;
 
