@@ -460,7 +460,7 @@ fn no_credential_is_in_what_a_collector_gets() {
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.origin);
     let server = Server::start(command);
     let at = server.address;
-    let odd = [("traceparent", TOKEN), ("tracestate", "a=T0ken-Mark.7f3a91~/+"), ("baggage", SECRET), ("host", EMAIL)];
+    let odd = [("traceparent", TOKEN), ("tracestate", "a=T0ken-Mark.7f3a91~/+"), ("baggage", SECRET)];
     let odd = odd.map(|(name, value)| {
         let case = case(at, "good", 200, "INFO", 1);
         Case { request: case.request.header(name, value), ..case }
@@ -741,8 +741,9 @@ fn no_failure_leaves_a_mark_in_a_log_a_metric_a_trace_a_page_or_an_error() {
         if status >= 300 {
             *failures.entry(status).or_insert(0) += 1;
             // What a script rejects with is for the caller: the rule says so.
-            let told = if rule == "rejects" { String::new() } else { answer.body };
-            texts.push((format!("the error of {rule}"), format!("{:?}\n{told}", answer.headers)));
+            if rule != "rejects" {
+                texts.push((format!("the error of {rule}"), format!("{:?}\n{}", answer.headers, answer.body)));
+            }
         }
     }
     let statuses: Vec<u16> = failures.keys().copied().collect();
@@ -766,8 +767,7 @@ fn no_failure_leaves_a_mark_in_a_log_a_metric_a_trace_a_page_or_an_error() {
     for (what, text) in &texts {
         assert_eq!(found(text), None, "in {what}");
     }
-    let (all, kinds): (usize, usize) = (failures.values().sum(), MARKS.iter().map(|mark| forms(mark).len()).sum());
-    println!("{all} failures, {bytes} bytes of {} texts, {kinds} forms of {} marks: 0 found", texts.len(), MARKS.len());
+    assert!(failures.values().sum::<usize>() > 60 && bytes > 100_000, "{failures:?}, {bytes} bytes");
     // It would be found.
     for mark in MARKS {
         for form in forms(mark) {

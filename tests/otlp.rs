@@ -103,8 +103,8 @@ error = "access_denied"
 [claims]
 sub = "$.user.id"
 email = "$.user.email"
-email_verified = true
-name = "Ada"
+email_verified = { value = true }
+name = { value = "Ada" }
 
 [script]
 source = "claims.name = \"Bea\";"
@@ -269,12 +269,11 @@ fn a_list_of_many_calls_leaves_a_hundred_spans_of_them() {
     let values: Vec<_> = (0..150).map(|number| number.to_string()).collect();
     let reply = format!("{{\"id\":1,\"all\":[{}]}}", values.join(","));
     let list = Upstream::new(move |_| Reply::json(reply.clone()));
-    let text = "[call.user]\nurl = \"https://list.example/me\"\n[call.each]\neach = \"$.user.all\"\n\
-                url = \"https://api.example/${each}\"\nmax = 200\n[claims]\nsub = \"$.user.id\"\n\
-                n = { path = \"$.each.length()\", default = 0 }\n";
-    let setup = Setup::new()
-        .rule("acme", &text.replace("n = { path = \"$.each.length()\", default = 0 }\n", "n = \"$.each[0].id\"\n"));
-    let gateway = setup
+    let text = "[call.user]\nurl = \"https://list.example/me\"\n[call.one]\neach = { path = \"$.user.all[*]\", max = 200 }\n\
+                url = \"https://api.example/${each}\"\n[claims]\nsub = \"$.user.id\"\n\
+                n = \"$.one[0].id\"\n";
+    let gateway = Setup::new()
+        .rule("acme", text)
         .reroute("https://api.example", &upstream.origin)
         .reroute("https://list.example", &list.origin)
         .with(|settings| exports(settings, &collector.origin))

@@ -68,6 +68,7 @@ fn json_suite() -> Option<(&'static str, BTreeMap<String, Vec<u8>>)> {
 
 /// Each body as it is, and as a member of a sound answer; read in part, whole, or not at all.
 #[test]
+#[expect(clippy::print_stderr, reason = "what was run, or left out, is told")]
 fn every_body_of_the_json_suite_is_read_or_refused_as_it_says() {
     let Some((from, suite)) = json_suite() else {
         eprintln!("skipped: JSONTestSuite is neither beside the checkout nor installed by .ci/suites");
@@ -238,6 +239,7 @@ fn documents() -> Vec<(&'static str, String)> {
 
 /// A rule for each path; one that is refused when it is loaded is bounded too.
 #[test]
+#[expect(clippy::print_stderr, reason = "what was run, or left out, is told")]
 fn hostile_paths_end_within_their_budget_on_hostile_documents() {
     let documents = documents();
     assert!(documents.iter().all(|(_, text)| text.len() < 1024 * 1024));
@@ -690,6 +692,7 @@ fn malformed_frames() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "what was run, or left out, is told")]
 fn a_thousand_malformed_requests_are_refused_and_reach_no_upstream() {
     let (gateway, upstream) = serving();
     let all: Vec<_> = malformed().into_iter().chain(malformed_frames()).collect();

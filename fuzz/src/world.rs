@@ -112,8 +112,8 @@ pub fn at_once<T>(work: impl Future<Output = T>) -> T {
 /// An answer with this status, body and Content-Type; without one for an empty text.
 pub fn reply(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
     let mut headers = HeaderMap::new();
-    if let Ok(content_type) = content_type.parse()
-        && content_type != ""
+    if let Ok(content_type) = content_type.parse::<http::HeaderValue>()
+        && !content_type.is_empty()
     {
         headers.insert(http::header::CONTENT_TYPE, content_type);
     }

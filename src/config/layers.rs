@@ -91,6 +91,7 @@ fn named(flags: &Flags) -> Option<PathBuf> {
 pub fn load(flags: &Flags) -> Result<Config, String> {
     let named = named(flags);
     let mut figment = Figment::from(Layer::new("defaults", None, &Settings::default())?);
+    figment = figment.merge(Layer { name: "environment", path: None, dict: standard()? });
     let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     match fs::read_to_string(&path) {
         Ok(text) => {
@@ -105,7 +106,6 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
         Err(error) => return Err(format!("cannot read the settings file {}: {error}", path.display())),
     }
-    figment = figment.merge(Layer { name: "environment", path: None, dict: standard()? });
     // These two say where settings and the caller's token come from; they are no settings.
     let environment = Env::prefixed(PREFIX).ignore(&["config", "token"]).split("__");
     figment = figment.merge(environment).merge(Layer::new("flags", None, flags)?);
