@@ -1,4 +1,5 @@
-//! Packs the rules that are shipped, with their cases, into one compressed file for `src/catalogue`.
+//! Packs the rules that are shipped, with their cases, into one compressed file for `src/catalogue`, and the page of the
+//! playground for `src/gateway/play`.
 #![expect(clippy::disallowed_methods, reason = "a build reads files and the environment of the build")]
 
 use std::{
@@ -7,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flate2::{Compression, write::DeflateEncoder};
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder},
+};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -15,9 +19,24 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     println!("cargo::rerun-if-changed=rules");
-    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("rules");
-    let target = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("catalogue");
-    fs::write(target, pack(&folder)?)
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let target = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(target.join("catalogue"), pack(&root.join("rules"))?)?;
+    if env::var_os("CARGO_FEATURE_GATEWAY").is_some() {
+        pack_page(&root.join("deploy/playground/page"), &target)?;
+    }
+    Ok(())
+}
+
+/// The page of the playground, each file as browsers take it.
+fn pack_page(folder: &Path, target: &Path) -> io::Result<()> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    for name in ["index.html", "play.js", "play.css"] {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&fs::read(folder.join(name))?)?;
+        fs::write(target.join(format!("{name}.gz")), encoder.finish()?)?;
+    }
+    Ok(())
 }
 
 /// A line with name and length for each file, an empty line, and the files one after another; as one stream, because

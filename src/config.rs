@@ -2,6 +2,7 @@
 //!
 //! Settings hold no secrets: rules name those by reference.
 
+mod egress;
 mod layers;
 mod words;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 pub use self::{
+    egress::{Allowed, OriginTls, Proxy, TlsVersion},
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
     words::SETTINGS,
 };
@@ -121,8 +123,14 @@ pub enum Format {
 pub struct Admin {
     /// Where health, metrics and the state of the rules are told.
     pub listen: Door,
-    /// What `/metrics` and `/rules` ask for, as a bearer token.
+    /// What all but the health pages ask for, as a bearer token.
     pub key: Option<KeySource>,
+    /// Whether the playground stands at `/play`; it needs a key.
+    pub play: bool,
+    /// Logins may be recorded as cases when somebody asks there.
+    pub record: bool,
+    /// Requests whose steps are told there, and as many that failed; 0 for none.
+    pub traces: usize,
 }
 
 /// An address, or none.
@@ -174,6 +182,15 @@ pub struct Upstream {
     pub max_hold: Span,
     /// A PEM file with roots that are trusted besides those of the web.
     pub roots: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub min_tls: TlsVersion,
+    /// TLS for single origins.
+    pub tls: BTreeMap<Origin, OriginTls>,
+    /// Networks and origins that calls may reach although they are not public.
+    #[serde(deserialize_with = "egress::allowed")]
+    pub allow: Vec<Allowed>,
+    /// The proxy that calls go through.
+    pub proxy: Proxy,
     /// Origins that are reached at another origin, for staging and tests.
     pub reroute: BTreeMap<Origin, Origin>,
 }
@@ -236,7 +253,13 @@ impl Default for Cache {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))), key: None }
+        Admin {
+            listen: Door::At(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            key: None,
+            play: false,
+            record: false,
+            traces: 0,
+        }
     }
 }
 
@@ -291,6 +314,10 @@ impl Default for Upstream {
             retry_budget: 10,
             max_hold: Span(Duration::from_secs(60)),
             roots: None,
+            min_tls: TlsVersion::default(),
+            tls: BTreeMap::new(),
+            allow: Vec::new(),
+            proxy: Proxy::Off,
             reroute: BTreeMap::new(),
         }
     }
@@ -300,11 +327,15 @@ impl Default for Upstream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// A duration as settings write it.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
-        parsed
+        parse_duration(&text)
             .map(Span)
             .ok_or_else(|| de::Error::custom(format!("not a duration: `{text}`; for example `10s` or `500ms`")))
     }

@@ -11,10 +11,13 @@
 //! statements. [`core`] is pure and builds alone (`--no-default-features`);
 //! [`gateway`] is everything that touches a socket, a file or the
 //! environment; [`cli`] is the program. Imports point from right to left in
-//! that list, never the other way. [`catalogue`] has the rules that are shipped.
+//! that list, never the other way. [`catalogue`] has the rules that are shipped, [`authoring`] what is told to those who
+//! write them.
 
 pub mod core;
 
+#[cfg(feature = "authoring")]
+pub mod authoring;
 #[cfg(feature = "catalogue")]
 pub mod catalogue;
 

@@ -136,9 +136,25 @@ fn requests_are_counted_and_failures_remembered_without_a_token() {
     assert_eq!(errors.as_array().map(Vec::len), Some(5), "the last ones: {errors}");
     assert_eq!(errors[0]["status"], 502);
     assert!(errors[0]["reason"].as_str().is_some_and(|reason| reason.starts_with("call user")), "{errors}");
+    assert_eq!(errors[0]["step"], "call user");
+    assert!(!rules.body.contains("gone.example"), "{}", rules.body);
     for (what, text) in [("metrics", &page), ("rules", &rules.body)] {
-        assert!(!text.contains(TOKEN) && !text.contains("gone.example"), "{what}: {text}");
+        assert!(!text.contains(TOKEN), "{what}: {text}");
     }
+    // Of an address there is the origin as the rule names it, not where it is led.
+    for (line, expected) in [
+        ("claimsmith_upstream_requests_total{origin=\"https://api.example\"}", 7),
+        ("claimsmith_upstream_failures_total{origin=\"https://gone.example\"}", 7),
+        ("claimsmith_upstream_duration_seconds_count{origin=\"https://api.example\"}", 7),
+        ("claimsmith_upstream_in_flight{origin=\"https://api.example\"}", 0),
+        ("claimsmith_upstream_resting{origin=\"https://gone.example\"}", 0),
+        ("claimsmith_failures_total{rule=\"gone\",step=\"call\"}", 7),
+        ("claimsmith_recordings_armed", 0),
+    ] {
+        assert_eq!(value(&page, line), expected, "{line} in\n{page}");
+    }
+    assert!(value(&page, "process_start_time_seconds") > 1_700_000_000);
+    assert!(!page.contains("127.0.0.1") && !page.contains("/me"), "{page}");
 }
 
 #[test]
@@ -210,4 +226,132 @@ fn a_second_process_waits_for_the_port() {
     first.end();
     assert_eq!(second.admin(), admin);
     assert_eq!(ask(admin, "/readyz").status, 200);
+}
+
+#[test]
+fn what_is_kept_spared_and_limited_is_counted() {
+    let cached = format!("cache = \"5m\"\n{}", rule("c"));
+    let down = rule("d").replace("https://api.example", "https://down.example");
+    let world = World::new(&[("rules/cached.toml", &cached), ("rules/down.toml", &down)]);
+    world.settings("max_request_body = 10\n[upstream]\ntrip_after = 2\nprobe_every = \"1h\"");
+    let text = fs::read_to_string(world.path("claimsmith.toml")).expect("it is there");
+    world.write("claimsmith.toml", &format!("{text}\"https://down.example\" = \"http://127.0.0.1:1\"\n"));
+    let (server, admin) = start(&world);
+    for _ in 0..5 {
+        assert_eq!([get(&server, "/cached").status, get(&server, "/down").status], [200, 502]);
+    }
+    let large = client().post(format!("http://{}/cached", server.address)).bearer_auth(TOKEN).body("x".repeat(11));
+    assert_eq!(block_on(send(large)).status, 413);
+    let page = ask(admin, "/metrics").body;
+    for (line, expected) in [
+        ("claimsmith_cache_answers_total{rule=\"cached\",result=\"hit\"}", 4),
+        ("claimsmith_cache_answers_total{rule=\"cached\",result=\"miss\"}", 1),
+        ("claimsmith_upstream_requests_total{origin=\"https://down.example\"}", 2),
+        ("claimsmith_upstream_failures_total{origin=\"https://down.example\"}", 2),
+        ("claimsmith_upstream_spared_total{origin=\"https://down.example\",reason=\"resting\"}", 3),
+        ("claimsmith_upstream_resting{origin=\"https://down.example\"}", 1),
+        ("claimsmith_limits_hit_total{limit=\"request_body\"}", 1),
+        ("claimsmith_limits_hit_total{limit=\"deadline\"}", 0),
+    ] {
+        assert_eq!(value(&page, line), expected, "{line} in\n{page}");
+    }
+}
+
+#[test]
+fn a_rule_that_serves_is_told_with_its_revision() {
+    let never = rule("n").replace("url", "ulr");
+    let world = World::new(&[("rules/acme.toml", &rule("a")), ("rules/never.toml", &never)]);
+    let (_server, admin) = start(&world);
+    let rules = ask(admin, "/rules").json();
+    let revision = rules["rules"][0]["revision"].as_str().expect("it serves").to_owned();
+    let page = ask(admin, "/metrics").body;
+    let line = |state: &str| format!("claimsmith_rule_info{{rule=\"acme\",revision=\"{revision}\",state=\"{state}\"}}");
+    assert_eq!(value(&page, &line("serving")), 1);
+    assert!(value(&page, "claimsmith_rule_loaded_timestamp_seconds{rule=\"acme\"}") > 1_700_000_000);
+    assert!(!page.contains("claimsmith_rule_info{rule=\"never\""), "{page}");
+    let problem = &rules["rules"][1]["problems"][0];
+    assert!(["code", "message", "line", "help"].iter().all(|key| !problem[key].is_null()), "{problem}");
+    world.write("rules/acme.toml", "[claims");
+    until("it is seen", || ask(admin, "/metrics").body.contains(&line("kept")));
+}
+
+/// A rule whose claims, addresses and guards are full of what must not be told.
+const TRACED: &str = r#"
+[call.user]
+url   = "https://api.example/me"
+query = { mail = "ada.mark@priv.example" }
+[call.more]
+url  = "https://api.example/users/${user.id}/more"
+when = "user.id > 0"
+optional = true
+[claims]
+sub  = "$.user.id"
+name = ["$.user.name", "$.more.key"]
+[[require]]
+that  = "user.key != \"bad\""
+error = "access_denied"
+"#;
+
+#[test]
+fn the_last_requests_are_told_step_by_step_without_a_value() {
+    let world = World::new(&[("rules/acme.toml", TRACED), ("rules/other.toml", &rule("o"))]);
+    world.settings("[admin]\ntraces = 3");
+    let (server, admin) = start(&world);
+    let log_in = |rule: &str, token: &str, id: &str| {
+        let request = client().get(format!("http://{}/{rule}", server.address)).bearer_auth(token);
+        block_on(send(request.header("x-request-id", id))).status
+    };
+    assert_eq!(log_in("acme", "", "failing.1"), 401);
+    for number in 0..7 {
+        assert_eq!(log_in("acme", TOKEN, &format!("good.{number}")), 200);
+    }
+    assert_eq!(log_in("other", TOKEN, "other.1"), 200);
+    let traces = |query: &str| ask(admin, &format!("/traces{query}")).json();
+    let ids = |query: &str| -> Vec<String> {
+        let all = traces(query);
+        let all = all.as_array().expect("a list");
+        all.iter().map(|trace| trace["request_id"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert_eq!(ids(""), ["other.1", "good.6", "good.5", "failing.1"], "failures are not pushed out");
+    assert_eq!(
+        [ids("?rule=other"), ids("?request=good.5"), ids("?failures=true")].concat(),
+        ["other.1", "good.5", "failing.1"]
+    );
+    assert_eq!(ask(admin, "/traces?frobnicate=1").status, 400);
+    let trace = &traces("?request=good.6")[0];
+    let steps = trace["steps"].as_array().expect("a list");
+    let names: Vec<_> = steps
+        .iter()
+        .map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["call"].as_str().unwrap_or_default()))
+        .collect();
+    for name in ["receive ", "call user", "decode user", "call more", "require ", "map ", "respond "] {
+        assert!(names.iter().any(|found| found == name), "{name:?} in {names:?}");
+    }
+    let call = steps.iter().find(|step| step["call"] == "more" && step["outcome"].is_string()).expect("it was made");
+    assert_eq!(call["request"], "GET https://api.example/users/${user.id}/more", "as the rule writes it");
+    assert_eq!((&call["status"], call["start_ms"].is_number(), call["end_ms"].is_number()), (&200.into(), true, true));
+    let claim = steps.iter().find(|step| step["name"] == "sub").expect("it was made");
+    assert_eq!((&claim["type"], &claim["from"]["text"]), (&"string".into(), &"$.user.id".into()));
+    assert!(claim.get("value").is_none(), "{claim}");
+    let failed = &traces("?request=failing.1")[0];
+    assert_eq!((&failed["status"], &failed["failed"]), (&401.into(), &"no token".into()), "{failed}");
+    let request = client().get(format!("http://{admin}/traces")).header("accept", "text/plain");
+    let text = block_on(send(request));
+    assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
+    assert!(text.body.contains("  acme  200 in ") && text.body.contains("failed: no token"), "{}", text.body);
+    assert!(text.body.contains("map               sub: string from path $.user.id"), "{}", text.body);
+    for shown in [text.body, traces("").to_string()] {
+        assert!(!shown.contains(TOKEN) && !shown.contains("priv.example"), "{shown}");
+    }
+}
+
+#[test]
+fn there_are_no_traces_unless_settings_want_them() {
+    let world = World::new(&[("rules/acme.toml", &rule("a"))]);
+    let (server, admin) = start(&world);
+    assert_eq!(get(&server, "/acme").status, 200);
+    let refused = ask(admin, "/traces");
+    assert!(refused.status == 403 && refused.body.contains("admin.traces"), "{}", refused.body);
+    let rebound = client().get(format!("http://{admin}/traces")).header("host", "rebound.example");
+    assert!(block_on(send(rebound)).body.contains("a page of the web"));
 }

@@ -73,7 +73,7 @@ impl World {
         let request =
             headers.iter().fold(http::Request::get(path), |request, (name, value)| request.header(*name, *value));
         let request = request.body(Bytes::new()).expect("a sound request");
-        block_on(answer(Some(rule), &request, "id", Reception::default(), self))
+        block_on(answer(Some(rule), &request, "id", Reception::default(), self, None))
     }
 }
 
@@ -83,8 +83,10 @@ impl Host for World {
         (self.answer.borrow())(&outgoing)
     }
 
-    fn secret(&self, name: &str, _: &SecretSource) -> Result<Secret, String> {
-        Ok(Secret::new(name))
+    fn secret(&self, _: &str, source: &SecretSource) -> Result<Secret, String> {
+        // Where it comes from tells what it is.
+        let (SecretSource::Env(value) | SecretSource::File(value)) = source;
+        Ok(Secret::new(value.as_str()))
     }
 
     fn check(&self, _: &Identity) -> Result<(), (Half, String)> {
@@ -535,6 +537,139 @@ fn no_two_requests_share_an_answer_unless_everything_is_the_same() {
     }
 }
 
+/// Everything that goes into a request, each with what else it might be. The last five are the caller's, and of the
+/// same rule.
+const PARTS: [(&str, &[&str]); 18] = [
+    ("rule", &["acme", "acme2"]),
+    ("revision", &["", "# another"]),
+    (
+        "origin",
+        &["https://api.acme.example", "http://api.acme.example", "https://api.acme.example:8443", "https://b.example"],
+    ),
+    ("path", &["/me", "/m", "/me/", "/me/a"]),
+    ("query", &["", "query = { a = 'b' }", "query = { a = 'bc' }", "query = { ab = 'c' }"]),
+    ("header", &["x-a = 'b'", "x-a = 'bc'", "x-ab = 'c'"]),
+    ("secret", &["s1", "s2"]),
+    ("var", &["v1", "v2"]),
+    ("vars of the settings", &["", "v3"]),
+    ("method", &["GET", "PUT"]),
+    (
+        "body",
+        &["", "json = { a = 1 }", "json = { a = '1' }", "form = { a = '1' }", "body = 'a=1'", "graphql = '{ a }'"],
+    ),
+    (
+        "our own credentials",
+        &[
+            "",
+            "basic = { user = 'u', password = '${secrets.key}' }",
+            "client_credentials = { token_url = 'https://a.example/token', client_id = 'a', client_secret = '${secrets.key}' }",
+            "client_credentials = { token_url = 'https://a.example/token', client_id = 'b', client_secret = '${secrets.key}' }",
+        ],
+    ),
+    (
+        "certificate",
+        &[
+            "",
+            "mtls = { certificate = 'c1', key = '${secrets.key}' }",
+            "mtls = { certificate = 'c2', key = '${secrets.key}' }",
+        ],
+    ),
+    ("token", &["t1", "t2", "t1t2"]),
+    ("scheme", &["Bearer", "token"]),
+    ("header of the caller", &["", "a", "ab"]),
+    ("query of the caller", &["", "a", "ab"]),
+    ("method of the caller", &["GET", "POST"]),
+];
+
+/// Each part as the number of what it is.
+type Choice = [usize; PARTS.len()];
+
+/// When the answer was made that such a request gets.
+fn made_for(world: &World, choice: &Choice, per_rule: bool) -> String {
+    let part = |name: &str| {
+        let at = PARTS.iter().position(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} is a part"));
+        PARTS[at].1[choice[at]]
+    };
+    let cache = "cache = { ttl = \"1h\", safe = true }\n";
+    let (of_rule, of_call) = if per_rule { (cache, "") } else { ("", cache) };
+    let auth: Vec<_> =
+        [part("our own credentials"), part("certificate")].into_iter().filter(|auth| !auth.is_empty()).collect();
+    let auth = if auth.is_empty() { String::new() } else { format!("auth = {{ {} }}\n", auth.join(", ")) };
+    let text = format!(
+        "{}\n{of_rule}[request]\nheaders = ['x-in']\nquery = ['q']\n[vars]\nv = '{}'\n[secrets]\nkey = {{ env = '{}' }}\n\
+         [call.user]\nurl = '{}{}/${{request.query.q}}-'\nmethod = '{}'\ntoken = {{ header = 'x-token' }}\n{of_call}{}\n{}\n{auth}\
+         headers = {{ {}, x-in = '${{request.headers[\"x-in\"]}}-', x-v = '${{vars.v}}', x-key = '${{secrets.key}}', \
+         x-method = '${{request.method}}' }}\n\
+         [claims]\nsub = '$.user.id'\n",
+        part("revision"),
+        part("var"),
+        part("secret"),
+        part("origin"),
+        part("path"),
+        part("method"),
+        part("query"),
+        part("body"),
+        part("header"),
+    );
+    let mut vars = Map::new();
+    if !part("vars of the settings").is_empty() {
+        vars.insert("v".into(), part("vars of the settings").into());
+    }
+    let source = Source::new("acme.toml", text.as_str());
+    let (rule, problems) = Compiler::new::<World>().compile(part("rule"), &source, &vars, world);
+    let rule = rule.unwrap_or_else(|| panic!("{:?} in {text}", problems.sorted()));
+    let request = http::Request::builder()
+        .method(part("method of the caller"))
+        .uri(format!("/acme?q={}", part("query of the caller")))
+        .header("authorization", format!("{} {}", part("scheme"), part("token")))
+        .header("x-in", part("header of the caller"));
+    let request = request.body(Bytes::new()).expect("a sound request");
+    sub(&block_on(answer(Some(&rule), &request, "id", Reception::default(), world, None)))
+}
+
+/// Two requests that differ in one thing, whatever else they are, never share an entry; the same ones do.
+#[test]
+fn every_part_of_a_request_is_a_part_of_the_key_of_its_answer() {
+    for (kind, per_rule) in [("rule", true), ("call", false)] {
+        let count = Cell::new(0_u32);
+        let world = World::new(move |outgoing| match outgoing.url.path() {
+            "/token" => reply(200, &[], r#"{"access_token":"o1","token_type":"Bearer","expires_in":3600}"#),
+            _ => {
+                count.set(count.get() + 1);
+                reply(200, &[], json!({ "id": count.get().to_string() }).to_string())
+            }
+        });
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        for (at, (part, choices)) in PARTS.iter().enumerate() {
+            for _ in 0..3 {
+                let mut base: Choice = std::array::from_fn(|part| random.below(PARTS[part].1.len()));
+                // A body and `GET` do not go together.
+                if at == 9 {
+                    base[10] = 0;
+                } else if base[10] > 0 || at == 10 {
+                    base[9] = 1;
+                }
+                let all: Vec<_> = (0..choices.len())
+                    .map(|number| {
+                        base[at] = number;
+                        (made_for(&world, &base, per_rule), base)
+                    })
+                    .collect();
+                for (number, (made, choice)) in all.iter().enumerate() {
+                    assert_eq!(made_for(&world, choice, per_rule), *made, "{kind}: {part}: it is kept for the same");
+                    let met = all[..number].iter().any(|(other, _)| other == made);
+                    // A call has nothing of the scheme in its request.
+                    assert_eq!(
+                        met,
+                        number > 0 && !per_rule && *part == "scheme",
+                        "{kind}: {part} met another's answer"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn another_revision_vars_secrets_or_host_make_another_rule() {
     for text in both("\"1h\"") {
@@ -574,8 +709,9 @@ fn together(rule: &str, upstream: &Upstream, tokens: &[&str]) -> Vec<Outcome> {
             request.body(Bytes::new()).expect("a sound request")
         })
         .collect();
-    let all =
-        requests.iter().map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host));
+    let all = requests
+        .iter()
+        .map(|request| answer(loaded.routes.find("/acme"), request, "id", Reception::default(), &host, None));
     block_on(futures_util::future::join_all(all))
 }
 
@@ -788,7 +924,7 @@ fn isolation_of_10_000_tokens_with_faults_and_reloads() {
                         })
                         .collect();
                     let all = asked.iter().zip(&requests).map(|((number, _), request)| {
-                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm);
+                        let work = answer(Some(&rules[*number]), request, "id", Reception::default(), &storm, None);
                         let patience = if storm.below(10) == 0 { storm.below(4) } else { 1000 };
                         async move {
                             let leave = async {

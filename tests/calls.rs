@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use claimsmith::config::Span;
 use futures_util::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -327,6 +328,23 @@ fn an_optional_call_that_fails_leaves_the_others() {
     for origin in origins {
         let answer = gateway(&with_extra(""), &[&user.origin, &origin]).get("/acme", TOKEN);
         assert_eq!((answer.status, answer.body.as_str()), (200, WITHOUT_EXTRA));
+    }
+}
+
+#[test]
+fn an_optional_call_that_hangs_is_given_up_in_time_for_the_answer() {
+    let user = Upstream::new(user_and_after);
+    let hung = Upstream::slow(|_| async {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        Reply::json("{}")
+    });
+    // A limit that is longer, attempts that are repeated, and a cache where others wait change nothing.
+    for lines in ["", "timeout = \"600s\"\nretry = 3", "cache = \"60s\""] {
+        let setup = Setup::new().rule("acme", &with_extra(lines));
+        let setup = setup.reroute(ORIGIN, &user.origin).reroute(OTHER, &hung.origin);
+        let gateway = setup.with(|settings| settings.deadline = Span(Duration::from_secs(2))).start();
+        let answer = gateway.get("/acme", TOKEN);
+        assert_eq!((answer.status, answer.body.as_str()), (200, WITHOUT_EXTRA), "{lines}");
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    cli::{Run, Server, claimsmith, disguises, folder},
+    cli::{ADMIN, Run, Server, claimsmith, disguises, folder},
     support::{Answer, Reply, Seen, Upstream, block_on, client, raw_upstream, send},
 };
 
@@ -76,6 +76,27 @@ const RULES: &[(&str, &str, &str)] = &[
     ("redirected", "redirect = 1", ""),
     ("redirected-oddly", "redirect = 1", ""),
     (
+        "unverified",
+        "",
+        "[token]\njwt = { jwks = \"https://api.example/broken\", issuer = \"https://api.example\", audience = \"us\" }",
+    ),
+    ("inactive", "", INTROSPECTED),
+    ("issuer-down", "", INTROSPECTED_BROKEN),
+    ("contract", "", ""),
+    ("included", "", ""),
+    ("graph", "graphql = \"{ me { id } }\"", ""),
+    ("pages", "paginate = { next = \"$.user.next\" }", ""),
+    ("linked", "paginate = \"link\"", ""),
+    ("signed", "decode = { jwt = { jwks = \"https://api.example/broken\", issuer = \"https://api.example\" } }", ""),
+    ("no-xml", "decode = \"xml\"", ""),
+    ("kept", "cache = \"5m\"", ""),
+    ("repeated", "retry = 1", ""),
+    (
+        "flagged",
+        "fail_when = [{ when = \"meta.user.headers['x-flag'] != ()\", error = \"temporarily_unavailable\" }]",
+        "",
+    ),
+    (
         "given-up",
         "",
         "[call.extra]\nurl = \"https://closed.example/${token}/${user.email}\"\noptional = true\n\
@@ -88,6 +109,12 @@ const GRANTED: &str = "auth = { client_credentials = { token_url = \"https://api
     client_id = \"us\", client_secret = \"${secrets.key}\" } }\ntoken = { query = \"t\" }";
 const UNGRANTED: &str = "auth = { client_credentials = { token_url = \"https://api.example/ungranted\", \
     client_id = \"us\", client_secret = \"${secrets.key}\", style = \"post\" } }";
+
+/// Issuers that are asked about the token.
+const INTROSPECTED: &str = "[token]\nintrospect = { url = \"https://api.example/introspect\", \
+    auth = { basic = { user = \"us\", password = \"${secrets.key}\" } }, expect = { client_id = \"us\" } }";
+const INTROSPECTED_BROKEN: &str = "[token]\nintrospect = { url = \"https://api.example/broken\", \
+    auth = { bearer = \"${secrets.key}\" }, expect = { client_id = \"us\" } }";
 
 /// The answers of the upstream, by the last part of the path.
 async fn provider(seen: Seen) -> Reply {
@@ -111,6 +138,18 @@ async fn provider(seen: Seen) -> Reply {
         "nameless" => Reply::json(format!("{{\"email\":\"{EMAIL}\"}}")),
         "wrong-type" => Reply::json(format!("{{\"id\":{{\"a\":\"{ID}\"}},\"email\":\"{EMAIL}\"}}")),
         "required" => Reply::json(format!("{{\"id\":\"{ID}\"}}")),
+        "introspect" => Reply::json(format!("{{\"active\":false,\"client_id\":\"{BODY}\",\"username\":\"{EMAIL}\"}}")),
+        "contract" => Reply::json(format!("{{\"id\":\"{ID}\",\"email\":\"{}\"}}", EMAIL.repeat(200))),
+        "included" => Reply::json(format!("{{\"id\":\"{ID}\",\"email\":\"a\",\"{EMAIL}\":{{\"{BODY}\":[[1]]}}}}")),
+        "graph" => Reply::json(format!("{{\"errors\":[{{\"message\":\"{BODY}\"}}],\"data\":{{\"id\":\"{ID}\"}}}}")),
+        "pages" => Reply::json(format!("{{\"items\":[],\"next\":\"https://api.example/{TOKEN}/broken?m={EMAIL}\"}}")),
+        "linked" => {
+            Reply::json("[]").header("link", format!("<https://api.example/broken?{EMAIL}={TOKEN}>; rel=\"next\""))
+        }
+        "signed" => Reply::new(200, format!("{BODY}.{EMAIL}.x")).header("content-type", "application/jwt"),
+        "no-xml" => Reply::new(200, format!("<a>{BODY}<{EMAIL}>")).header("content-type", BODY),
+        "kept" | "repeated" => Reply::new(503, said),
+        "flagged" => Reply::json(profile).header("x-flag", BODY),
         "redirected" => Reply::new(302, said).header("location", format!("https://other.example/{TOKEN}?e={EMAIL}")),
         "redirected-oddly" => Reply::new(302, said).header("location", format!("https://[{BODY}/")),
         _ => Reply::json(profile),
@@ -140,7 +179,7 @@ impl World {
             ("headless", raw_upstream(format!("HTTP/1.1 200 OK\r\n{BODY} {EMAIL}\0\r\n\r\n"))),
             ("silent", raw_upstream("")),
         ];
-        let mut settings = "max_request_body = 1024\n[upstream.reroute]\n".to_owned();
+        let mut settings = "max_request_body = 1024\n[admin]\ntraces = 1000\n[upstream.reroute]\n".to_owned();
         for (name, origin) in reroute {
             settings += &format!("\"https://{name}.example\" = \"{origin}\"\n");
         }
@@ -157,12 +196,16 @@ impl World {
 
 /// Serves the rules of a folder, and logs all that there is.
 fn serve(place: &TempDir, format: &str) -> Server {
+    Server::start(command(place, format))
+}
+
+fn command(place: &TempDir, format: &str) -> std::process::Command {
     let mut command = claimsmith(&["serve", "--listen", "127.0.0.1:0", "--workers", "2", "--rules", "."]);
     command
         .args(["--config", "settings/claimsmith.toml", "--log-level", "trace", "--log-format", format])
         .current_dir(place.path())
         .env("ACME_KEY", SECRET);
-    Server::start(command)
+    command
 }
 
 fn rule_text((name, call, after): &(&str, &str, &str)) -> String {
@@ -173,9 +216,14 @@ fn rule_text((name, call, after): &(&str, &str, &str)) -> String {
     };
     let url =
         if call.starts_with("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
+    let top = match *name {
+        "contract" => "receiver = \"cognito\"\n",
+        "included" => "include = { path = \"$.user\" }\n",
+        _ => "",
+    };
     let request = if call.contains("request.") { "[request]\nheaders = [\"x-gone\"]\n" } else { "" };
     format!(
-        "{request}[secrets]\nkey = {{ env = \"ACME_KEY\" }}\n[call.user]\n{url}{call}\n[claims]\nsub = \"$.user.id\"\n\
+        "{top}{request}[secrets]\nkey = {{ env = \"ACME_KEY\" }}\n[call.user]\n{url}{call}\n[claims]\nsub = \"$.user.id\"\n\
          email = {{ path = \"$.user.email\", required = true }}\n{after}\n"
     )
 }
@@ -341,25 +389,45 @@ fn requests(ran: &Run) -> Vec<Value> {
 #[track_caller]
 fn unmarked(ran: &Run) {
     assert_eq!(ran.out, "", "serving writes nothing to standard output");
+    assert_eq!(found(&ran.err), None);
+}
+
+/// A mark in a text, however it is written down, and the line that it is on.
+fn found(text: &str) -> Option<(String, String)> {
     // Also with the escapes of JSON and of addresses taken back.
-    let unescaped = ran.err.replace("\\\"", "\"").replace("\\\\", "\\");
+    let unescaped = text.replace("\\\"", "\"").replace("\\\\", "\\");
     let decoded = percent_decode(unescaped.as_bytes()).decode_utf8_lossy();
-    for mark in MARKS {
-        let json = serde_json::to_string(mark).expect("a text can be written");
-        let mut forms = disguises(mark);
-        forms.push(json.trim_matches('"').to_owned());
-        forms.push(mark.to_lowercase());
-        // The part without signs, which no encoding but base64 changes.
-        forms.extend(
-            mark.split(|sign: char| !sign.is_ascii_alphanumeric()).max_by_key(|part| part.len()).map(Into::into),
-        );
-        for form in forms {
-            for text in [&*ran.err, &unescaped, &decoded] {
-                let line = text.lines().find(|line| line.contains(&form));
-                assert_eq!(line, None, "{form}");
-            }
-        }
+    MARKS.iter().flat_map(|mark| forms(mark)).find_map(|form| {
+        let lines = [text, &unescaped, &decoded].into_iter().flat_map(str::lines);
+        lines.filter(|line| line.contains(&form)).map(|line| (form.clone(), line.to_owned())).next()
+    })
+}
+
+/// A mark as it may be written down: as it is, encoded, in part, or as a hash that anybody can make of a guess.
+fn forms(mark: &str) -> Vec<String> {
+    use base64::{Engine as _, prelude::*};
+    use sha2::Digest;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let json = serde_json::to_string(mark).expect("a text can be written");
+    let mut forms = disguises(mark);
+    forms.push(json.trim_matches('"').to_owned());
+    forms.push(mark.to_lowercase());
+    // The part without signs, which no encoding but base64 changes.
+    forms.extend(mark.split(|sign: char| !sign.is_ascii_alphanumeric()).max_by_key(|part| part.len()).map(Into::into));
+    let hashes = [
+        sha2::Sha256::digest(mark).to_vec(),
+        sha2::Sha512::digest(mark).to_vec(),
+        sha1::Sha1::digest(mark).to_vec(),
+        md5::Md5::digest(mark).to_vec(),
+    ];
+    forms.push(hex(mark.as_bytes()));
+    for hash in hashes {
+        // So short a part of a hash is enough to know one again.
+        forms.push(hex(&hash)[..12].to_owned());
+        forms.push(BASE64_STANDARD_NO_PAD.encode(&hash)[..12].to_owned());
+        forms.push(BASE64_URL_SAFE_NO_PAD.encode(&hash)[..12].to_owned());
     }
+    forms
 }
 
 #[test]
@@ -600,4 +668,82 @@ fn an_unknown_method_is_not_logged() {
         assert_eq!(answer.status, if rule == "good" { 405 } else { 404 });
     }
     unmarked(&stop(server));
+}
+
+/// Requests that fail in ways of which the other tests of logs know nothing.
+fn more_cases(at: SocketAddr) -> Vec<Case> {
+    let mut cases: Vec<_> = [
+        ("unverified", 401),
+        ("inactive", 401),
+        ("issuer-down", 502),
+        ("contract", 500),
+        ("included", 500),
+        ("graph", 502),
+        ("pages", 502),
+        ("linked", 502),
+        ("signed", 502),
+        ("no-xml", 502),
+        ("kept", 502),
+        ("repeated", 502),
+        ("flagged", 503),
+    ]
+    .into_iter()
+    .map(|(rule, status)| case(at, rule, status, "", 0))
+    .collect();
+    let headers = (0..101).fold(case(at, "good", 431, "", 0).request, |request, number| {
+        request.header(format!("x-{number}"), format!("{EMAIL}{number}"))
+    });
+    cases.push(Case { request: headers, ..case(at, "good", 431, "", 0) });
+    cases
+}
+
+/// S1: marked tokens, secrets and personal data through every failure path, at the level trace.
+#[test]
+fn no_failure_leaves_a_mark_in_a_log_a_metric_a_trace_a_page_or_an_error() {
+    let world = World::new();
+    let mut command = command(&world.folder, "json");
+    command.env(ADMIN, "127.0.0.1:0");
+    let mut server = Server::start(command);
+    let admin = server.admin();
+    let (mut failures, mut texts) = (BTreeMap::new(), Vec::new());
+    let all = cases(server.address).into_iter().chain(more_cases(server.address));
+    for Case { request, rule, method, status, .. } in all {
+        let answer = block_on(send(request));
+        assert_eq!(answer.status, status, "{method} {rule}: {}", answer.body);
+        if status >= 300 {
+            *failures.entry(status).or_insert(0) += 1;
+            // What a script rejects with is for the caller: the rule says so.
+            let told = if rule == "rejects" { String::new() } else { answer.body };
+            texts.push((format!("the error of {rule}"), format!("{:?}\n{told}", answer.headers)));
+        }
+    }
+    let statuses: Vec<u16> = failures.keys().copied().collect();
+    assert_eq!(statuses, [400, 401, 403, 404, 405, 413, 431, 500, 502, 503, 504], "every row of the table");
+    let mut seen_failures = 0;
+    for (path, accept) in
+        [("/metrics", "*/*"), ("/rules", "*/*"), ("/traces", "*/*"), ("/traces", "text/plain"), ("/livez", "*/*")]
+    {
+        let answer = block_on(send(client().get(format!("http://{admin}{path}")).header("accept", accept)));
+        assert_eq!(answer.status, 200, "{path}");
+        if path == "/traces" && accept == "*/*" {
+            let traces = answer.json();
+            seen_failures = traces.as_array().expect("a list").iter().filter(|one| !one["failed"].is_null()).count();
+        }
+        texts.push((format!("{path} {accept}"), answer.body));
+    }
+    assert!(seen_failures > 60, "the traces have the failures: {seen_failures}");
+    let ran = stop(server);
+    texts.push(("the log".into(), ran.err));
+    let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    for (what, text) in &texts {
+        assert_eq!(found(text), None, "in {what}");
+    }
+    let (all, kinds): (usize, usize) = (failures.values().sum(), MARKS.iter().map(|mark| forms(mark).len()).sum());
+    println!("{all} failures, {bytes} bytes of {} texts, {kinds} forms of {} marks: 0 found", texts.len(), MARKS.len());
+    // It would be found.
+    for mark in MARKS {
+        for form in forms(mark) {
+            assert!(found(&format!("x {form} x")).is_some(), "{form}");
+        }
+    }
 }

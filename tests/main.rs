@@ -35,6 +35,8 @@ mod credentials;
 mod decode;
 // What an edit of a rule changes.
 mod diff;
+// Where calls connect to, and how that is secured.
+mod egress;
 // The pages about problems, by their examples.
 mod explain;
 // The failure table, whole.
@@ -57,6 +59,8 @@ mod lsp;
 mod logs;
 // The calls of a rule, drawn.
 mod plan;
+// The page that shows a rule at work, by its server.
+mod play;
 // What is said of a wrong rule: pairs of a rule and its problems.
 mod problems;
 // HTTP/1.1, HTTP/2 and TLS, and what is no HTTP.
@@ -71,6 +75,10 @@ mod propose;
 mod receivers;
 // Logins as cases, without anything of the person.
 mod record;
+// Inputs that were made up to break something.
+mod fuzzed;
+// The same by the process in service, when it is told to.
+mod recording;
 // Rules, secrets and settings that change while the program serves.
 mod reload;
 // Restarts that nobody notices.
@@ -83,10 +91,14 @@ mod schema;
 mod scripts;
 // The rules inside of the program.
 mod shipped;
+// Dependencies, and why they are there.
+mod supply;
 // Whose token passes, and whose answer.
 mod tokens;
 // What people who look on are told of an evaluation.
 mod traces;
+// Malformed, huge and deep input, by the thousand.
+mod torture;
 // From the document to the claims, digit for digit.
 mod values;
 // From a raw answer to a rule, by commands.

@@ -70,7 +70,7 @@ fn repeated_attempts_are_bounded_by_what_was_sent() {
     let (host, loaded) = setup.host();
     let request = http::Request::get("/acme").header("authorization", "Bearer t");
     let request = request.body(Bytes::new()).expect("a sound request");
-    let all = (0..200).map(|_| answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), &host));
+    let all = (0..200).map(|_| answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), &host, None));
     let outcomes = block_on(futures_util::future::join_all(all));
     assert!(outcomes.iter().all(|outcome| outcome.response.status() == 502));
     let seen = upstream.seen().len();
@@ -110,7 +110,8 @@ fn an_origin_gets_only_so_many_requests_at_once() {
     let request = http::Request::get("/acme").header("authorization", "Bearer t");
     let request = request.body(Bytes::new()).expect("a sound request");
     for _ in 0..2 {
-        let all = (0..5).map(|_| answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), &host));
+        let all =
+            (0..5).map(|_| answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), &host, None));
         let outcomes = block_on(futures_util::future::join_all(all));
         let statuses: Vec<_> = outcomes.iter().map(|outcome| outcome.response.status().as_u16()).collect();
         assert_eq!(statuses, [200, 200, 503, 503, 503]);

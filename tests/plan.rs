@@ -177,3 +177,25 @@ fn a_secret_is_not_in_a_plan() {
         assert!(!ran.out.contains("m4rk") && !ran.err.contains("m4rk"), "{}{}", ran.out, ran.err);
     }
 }
+
+#[test]
+fn what_is_kept_is_drawn() {
+    let rule = "cache = { ttl = \"5m\", refused = \"10s\" }\n[call.user]\nurl = \"https://api.acme.example/me\"\n\
+        cache = { ttl = \"90s\", stale = \"1h\" }\n[call.other]\nurl = \"https://api.acme.example/other\"\ncache = \"0s\"\n\
+        [claims]\nsub = \"$.user.id\"\nname = \"$.other.name\"\n";
+    let text = plan(rule, &[]).out;
+    for part in [
+        "before   the whole answer is kept for 5 min, a refusal for 10 s\n",
+        "kept for 90 s, for 60 min more where there is no new one\n",
+        "shared by requests at the same time\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    for format in ["mermaid", "dot"] {
+        let drawn = plan(rule, &["--format", format]).out;
+        assert!(drawn.contains("kept for 90 s"), "{drawn}");
+    }
+    let json: Value = serde_json::from_str(&plan(rule, &["--format", "json"]).out).expect("it is JSON");
+    assert_eq!(json["cache"]["ttl_ms"], 300_000);
+    assert_eq!(json["calls"][0]["cache"]["stale_ms"], 3_600_000);
+}

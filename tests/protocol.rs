@@ -379,6 +379,23 @@ fn a_body_that_never_comes_ends_at_the_deadline() {
 }
 
 #[test]
+fn a_body_that_comes_slowly_takes_no_place_of_a_request() {
+    let (_upstream, setup) = setup();
+    let gateway = setup.with(|settings| settings.max_requests = 1).start();
+    let mut stream = connect(gateway.address);
+    let head = "POST /acme HTTP/1.1\r\nHost: g\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+        Content-Length: 18\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("the connection is open");
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).expect("the gateway asks for the body");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"access_token").expect("the connection is open");
+    (0..3).for_each(|_| serves(&gateway));
+    stream.write_all(b"=t0ken").expect("the connection is open");
+    assert_eq!(read_answer(&mut stream).1, CLAIMS);
+}
+
+#[test]
 fn a_stop_finishes_what_runs_on_both_versions() {
     let (arrived, arrivals) = channel();
     let (release, released) = tokio::sync::watch::channel(false);

@@ -139,7 +139,7 @@ fn record_with(rule: &str, token: &str, secrets: &[(&str, &str)], existing: &str
             now: Duration::from_secs(NOW),
             files: &files,
         };
-        let written = write(recorder, &login, existing).await;
+        let written = write(recorder.into_recorded(), &login, existing).await;
         Recorded { outcome, written }
     })
 }

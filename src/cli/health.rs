@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::{Common, DONE, WRONG, output, runtime};
 use crate::{
-    config,
+    config::{self, Allowed},
     core::{Host, Outgoing},
     gateway::{Secrets, Store, Upstream, admin_address},
 };
@@ -16,8 +16,11 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(common: &Common) -> Result<u8, String> {
-    let settings = config::load(&common.flags())?.settings;
+    let mut settings = config::load(&common.flags())?.settings;
     let address = admin_address(&settings.admin).ok_or("`admin.listen` is off: there is nobody to ask")?;
+    // The one address that this command is about, whatever calls may reach, and as it is.
+    settings.upstream =
+        config::Upstream { allow: vec![Allowed::Network(address.ip().into())], ..config::Upstream::default() };
     let host = Upstream::new(&settings, Secrets::Placeholders, Store::new())?;
     let url = format!("http://{address}/readyz");
     let outgoing = Outgoing {

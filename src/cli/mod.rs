@@ -22,6 +22,9 @@ mod lsp;
 mod new;
 mod output;
 mod plan;
+mod play;
+#[expect(clippy::disallowed_methods, reason = "cases are written here")]
+mod record;
 mod schema;
 mod serve;
 mod test;
@@ -76,6 +79,8 @@ enum Command {
     Test(test::Arguments),
     /// Evaluate one rule once; the token comes from CLAIMSMITH_TOKEN or from standard input.
     Try(try_once::Arguments),
+    /// Have the process that serves write a login as a case, without token, secrets and personal data.
+    Record(record::Arguments),
     /// Write a rule and its first cases from what a provider answers, or from a rule that is shipped.
     New(new::Arguments),
     /// List the rules that are shipped, or show what it takes to use one.
@@ -88,6 +93,8 @@ enum Command {
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
     Plan(plan::Arguments),
+    /// Show a rule at work on a page while it is written.
+    Play(play::Arguments),
     /// Compare two versions of rules by their cases: what an edit changes, claim by claim.
     Diff(diff::Arguments),
     /// List the functions that a rule may call, or show one with its example.
@@ -188,9 +195,11 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Try(arguments) => try_once::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Play(arguments) => play::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Functions(arguments) => functions::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -8,7 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{Common, DONE, WRONG, compile_offline, output, rule_file, rule_name};
-use crate::{config, core::Outline};
+use crate::{
+    config,
+    core::{Lifetimes, Outline},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -88,6 +91,18 @@ impl Plan {
             (_, _) => format!("not everything on it has a limit of its own: the deadline of {deadline} ends it"),
         }
     }
+}
+
+/// How long an answer is used again.
+fn kept(cache: &Lifetimes) -> String {
+    let Lifetimes { ttl, stale, refused } = *cache;
+    let mut words = vec![match ttl.is_zero() {
+        true => "shared by requests at the same time".to_owned(),
+        false => format!("kept for {}", time(ttl)),
+    }];
+    words.extend((!stale.is_zero()).then(|| format!("for {} more where there is no new one", time(stale))));
+    words.extend((!refused.is_zero()).then(|| format!("a refusal for {}", time(refused))));
+    words.join(", ")
 }
 
 /// A time with its unit: `500 ms`, `2.5 s`, `2 min`.

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use self::coverage::{Coverage, Share};
 use super::{Common, DONE, FAILED, WRONG, check::rule_files, output, runtime};
 use crate::{
+    authoring::rewriting::{Change, Rewriting},
     config,
     core::{
         Cases, Host, Reached, Verdict,
@@ -267,7 +268,7 @@ impl Report {
             output::remark(&format!("{}: not updated: the file has errors", path.display()));
             return Ok(());
         }
-        let mut rewriting = update::Rewriting::new(&written.text)?;
+        let mut rewriting = Rewriting::new(&written.text)?;
         let mut done = 0;
         for tried in self.cases.iter_mut().flatten().filter(|tried| !tried.verdict.passed()) {
             let mut next = rewriting.clone();
@@ -322,12 +323,12 @@ impl Report {
 }
 
 impl Tried {
-    fn rewrite(&self, rewriting: &mut update::Rewriting) -> Result<(), String> {
+    fn rewrite(&self, rewriting: &mut Rewriting) -> Result<(), String> {
         if !self.verdict.differs_in_answer_alone() {
             return Err("its requests are not those that are recorded, and answers are not made up".into());
         }
         let Some(answered) = &self.verdict.answered else { return Err("the rule gave no answer".into()) };
         let claims = self.verdict.differences.iter().map(|difference| difference.claim.as_str()).collect();
-        rewriting.apply(&update::Change { number: self.number, answered, claims })
+        rewriting.apply(&Change { number: self.number, answered, claims })
     }
 }

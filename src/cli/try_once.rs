@@ -14,9 +14,10 @@ use clap::Args;
 use http::header;
 use serde_json::{Map, Value};
 
-use self::report::Report;
+use self::report::Told;
 use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
+    authoring::report::Report,
     config::{self, Settings},
     core::{
         CompiledRule, Compiler, Failure, Host, Outcome, Reception, Request, Trace, evaluate, record::Recorder, refuse,
@@ -100,12 +101,13 @@ fn tell(report: &Report<'_>, arguments: &Arguments) {
     if arguments.json {
         return output::say(&format!("{:#}", report.json()));
     }
+    let told = Told(report);
     let mut parts = Vec::new();
     if arguments.trace {
-        parts.push(report.steps(output::width()));
+        parts.push(told.steps(output::width()));
     }
-    parts.push(report.claims());
-    parts.push(report.failure());
+    parts.push(told.claims());
+    parts.push(told.failure());
     parts.retain(|lines| !lines.is_empty());
     for (number, lines) in parts.iter().enumerate() {
         if number > 0 {

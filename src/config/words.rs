@@ -82,13 +82,31 @@ static ADMIN: Table = table(
             "Where health, metrics and the state of the rules are told; `off` for nowhere.",
         ),
         key("key", &[Takes::Table(&ADMIN_KEY)], r#"{ file = "/run/secrets/admin" }"#, ADMIN_KEY.doc),
+        key(
+            "play",
+            &[Takes::Flag],
+            "true",
+            "Whether the playground stands at `/play`, for who has the key; `false` without it.",
+        ),
+        key(
+            "record",
+            &[Takes::Flag],
+            "true",
+            "Logins may be recorded as cases when somebody asks there; `false` without it.",
+        ),
+        key(
+            "traces",
+            COUNT,
+            "100",
+            "Requests whose steps are told there, and as many that failed; 0, the default, for none.",
+        ),
     ],
     Choice::Free,
 );
 
 static ADMIN_KEY: Table = table(
     "admin_key",
-    "Where the key stands that `/metrics` and `/rules` ask for, as a bearer token.",
+    "Where the key stands that all but the health pages ask for, as a bearer token.",
     &[
         key("env", PLAIN, r#""ADMIN_KEY""#, "An environment variable."),
         key("file", PLAIN, r#""/run/secrets/admin""#, "A file; it may be exchanged at any time."),
@@ -136,7 +154,26 @@ static UPSTREAM: Table = table(
             "roots",
             PLAIN,
             r#""/etc/claimsmith/roots.pem""#,
-            "A PEM file with authorities that are trusted besides those of the web.",
+            "A PEM file with authorities that are trusted besides those of the web; read again when it changes.",
+        ),
+        key("min_tls", TLS_VERSION, r#""1.3""#, "The oldest version of TLS that is spoken; `1.2` without it."),
+        key(
+            "tls",
+            &[Takes::Table(&ORIGINS_TLS)],
+            r#"{ "https://api.acme.example" = { roots = "/etc/claimsmith/acme.pem" } }"#,
+            ORIGINS_TLS.doc,
+        ),
+        key(
+            "allow",
+            NAMES,
+            r#"["10.0.0.0/8", "https://idp.internal.example"]"#,
+            "Networks, addresses and origins that calls may reach although they are not public.",
+        ),
+        key(
+            "proxy",
+            PLAIN,
+            r#""http://proxy.example:3128""#,
+            "The proxy that calls go through; `environment` for that of `HTTPS_PROXY`, `off` without it.",
         ),
         key(
             "reroute",
@@ -144,6 +181,38 @@ static UPSTREAM: Table = table(
             r#"{ "https://api.acme.example" = "http://127.0.0.1:9001" }"#,
             REROUTE.doc,
         ),
+    ],
+    Choice::Free,
+);
+
+const TLS_VERSION: &[Takes] = &[Takes::Word(Words::Given(&[("1.2", "TLS 1.2 and 1.3"), ("1.3", "TLS 1.3 alone")]))];
+
+static ORIGINS_TLS: Table = names(
+    "tls_of_origins",
+    "TLS for single origins: scheme, host and port, as calls reach them.",
+    Names::Any,
+    &[Takes::Table(&ORIGIN_TLS)],
+    r#""https://api.acme.example" = { roots = "/etc/claimsmith/acme.pem" }"#,
+);
+
+static ORIGIN_TLS: Table = table(
+    "tls_of_an_origin",
+    "TLS for one origin; its files are read again when they change.",
+    &[
+        key(
+            "roots",
+            PLAIN,
+            r#""/etc/claimsmith/acme.pem""#,
+            "A PEM file with the authorities that are trusted for it, and no others.",
+        ),
+        key(
+            "certificate",
+            PLAIN,
+            r#""/etc/claimsmith/client.pem""#,
+            "A PEM file with the certificate that is shown to it, unless the rule has one for the call.",
+        ),
+        key("key", PLAIN, r#""/etc/claimsmith/client.key""#, "A PEM file with the key of the certificate."),
+        key("min_tls", TLS_VERSION, r#""1.3""#, "The oldest version of TLS that is spoken with it."),
     ],
     Choice::Free,
 );

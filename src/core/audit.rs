@@ -122,7 +122,7 @@ impl Audit<'_> {
         if call.timeout.is_none() {
             let message = format!("[call.{}] has no limit of its own", call.name.name);
             let help = "write `timeout = \"3s\"`: a provider that hangs takes the whole deadline, \
-                also if the call is optional";
+                or four fifths of it if the call is optional";
             self.found(Code::NoTimeout, &call.name.span, message, "waits as long as the whole request may", help);
         }
     }

@@ -6,6 +6,7 @@
 mod elsewhere;
 mod kept;
 mod recorded;
+mod shown;
 mod verdict;
 
 use std::{rc::Rc, sync::Arc};
@@ -14,15 +15,13 @@ use bytes::Bytes;
 use http::{Method, header};
 use serde_json::{Map, Value};
 
+use self::verdict::{Members, error_words};
 pub use self::{
     elsewhere::Elsewhere,
     kept::{Kept, once_more},
-    recorded::{Files, USUAL_NOW, set_time, time},
+    recorded::{Files, NOT_RECORDED, Recording, USUAL_NOW, set_clock, set_time, time},
+    shown::{Draft, Reply as DraftReply, Shown, Told},
     verdict::{Answered, Difference, Fault, Verdict, kind},
-};
-use self::{
-    recorded::Recording,
-    verdict::{Members, error_words},
 };
 use super::{
     compile::Compiler,
@@ -113,7 +112,7 @@ async fn run(
     };
     rule.subject().clone_into(&mut verdict.subject);
     verdict.faults.extend(unknown_secrets(case, &recording));
-    let request = match request(case, name) {
+    let request = match request_of(case, name) {
         Ok(request) => request,
         Err(why) => {
             verdict.faults.push(Fault::Case(why));
@@ -122,6 +121,13 @@ async fn run(
     };
     let trace = Trace::default();
     let outcome = evaluate(&rule, &request, "case", Reception::default(), &recording, Some(&trace)).await;
+    judge(case, &outcome, &trace, recording, &mut verdict);
+    let reached = if watching { trace.reached() } else { Reached::default() };
+    (verdict, reached)
+}
+
+/// What is to be said of an evaluation that came to its end.
+fn judge(case: &Case, outcome: &Outcome, trace: &Trace, recording: Recording<'_>, verdict: &mut Verdict) {
     verdict.steps = trace.steps();
     // Nothing took any time.
     for step in &mut verdict.steps {
@@ -135,12 +141,10 @@ async fn run(
         }
     }
     verdict.failure = outcome.failure.as_ref().map(Failure::words);
-    let answered = answered(&outcome);
-    compare(&case.expected, &answered, &mut verdict);
+    let answered = answered(outcome);
+    compare(&case.expected, &answered, verdict);
     verdict.answered = Some(answered);
     verdict.faults.extend(recording.faults());
-    let reached = if watching { trace.reached() } else { Reached::default() };
-    (verdict, reached)
 }
 
 /// A compiler takes longer to make than a case to run, so each thread has one, and another for coverage.
@@ -159,7 +163,11 @@ fn unknown_secrets(case: &Case, recording: &Recording<'_>) -> Vec<Fault> {
     unknown.map(|(key, _)| Fault::Case(format!("the rule has no secret `{}`", key.name))).collect()
 }
 
-fn request(case: &Case, rule: &str) -> Result<Request, String> {
+/// The caller's request.
+///
+/// # Errors
+/// When the case says what no request can be.
+pub fn request_of(case: &Case, rule: &str) -> Result<Request, String> {
     let mut uri = format!("/{rule}");
     if !case.request.query.is_empty() {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

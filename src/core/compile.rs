@@ -24,6 +24,7 @@ use super::{
 #[derive(Debug)]
 pub struct CompiledRule {
     name: String,
+    source: Arc<Source>,
     pub(super) vars: Value,
     pub(super) headers: Vec<HeaderName>,
     pub(super) query: Vec<String>,
@@ -48,6 +49,16 @@ impl CompiledRule {
     /// The name, which is also its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The text that it was compiled from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// True if callers' tokens are verified here, by a signature that nobody can make up.
+    pub fn verifies_signatures(&self) -> bool {
+        matches!(self.token, Some(token::Check::Jwt(_)))
     }
 
     /// What coverage asks of the cases of the rule, in the order of the file.
@@ -85,17 +96,24 @@ impl CompiledRule {
 #[derive(Debug)]
 pub struct Compiler {
     engine: Arc<Engine>,
+    /// Rules keep all of their answers, not only what they read.
+    whole: bool,
 }
 
 impl Compiler {
     /// A compiler for rules that run on hosts of this kind.
     pub fn new<H: Host>() -> Self {
-        Compiler { engine: Arc::new(Engine::new(H::clock, H::now)) }
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now)), whole: false }
     }
 
     /// The same, for coverage: the scripts of its rules tell which of their statements run.
     pub fn watching<H: Host>() -> Self {
-        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()) }
+        Compiler { engine: Arc::new(Engine::new(H::clock, H::now).watching()), whole: false }
+    }
+
+    /// The same, for people who write rules: the answers of calls are there to be seen, whole.
+    pub fn showing<H: Host>() -> Self {
+        Compiler { whole: true, ..Compiler::new::<H>() }
     }
 
     /// Compiles one rule. `vars` are the operator's values for `[vars]`.
@@ -160,6 +178,9 @@ impl Compiler {
         if let Some(script) = &script {
             calls.keep(script.mentions());
         }
+        if self.whole {
+            calls.keep_all();
+        }
         if let Some(written) = &rule.cache {
             calls::check_changes(&rule.source, written, &calls, problems);
         }
@@ -180,6 +201,7 @@ impl Compiler {
         let query = rule.request_query.iter().map(|text| text.value.clone()).collect();
         Some(CompiledRule {
             name: name.to_owned(),
+            source: rule.source.clone(),
             vars,
             headers,
             query,

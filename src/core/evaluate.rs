@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calls::{self, Summary},
     compile::CompiledRule,
-    facts::Facts,
+    facts::{Facts, Root},
     freshness::Freshness,
     host::Host,
     message::{Request, Response},
@@ -25,10 +25,12 @@ use super::{
 pub struct Reception {
     /// A token in the query is accepted (RFC 6750, section 2.3, advises against it).
     pub query_token: bool,
+    /// When the answer has to be there, by the host's clock: optional calls are given up in time for that.
+    pub until: Option<Duration>,
 }
 
 /// An answer, and what the log says of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The answer.
     pub response: Response,
@@ -38,13 +40,14 @@ pub struct Outcome {
     pub calls: Summary,
 }
 
-/// Answers a request from the rule at its path, if there is one.
+/// Answers a request from the rule at its path, if there is one; the steps are noted if somebody looks on.
 pub async fn answer<H: Host>(
     rule: Option<&CompiledRule>,
     request: &Request,
     request_id: &str,
     reception: Reception,
     host: &H,
+    trace: Option<&Trace>,
 ) -> Outcome {
     let method = request.method();
     let Some(rule) = rule else { return refuse(None, Failure::NoRule, request_id) };
@@ -54,7 +57,7 @@ pub async fn answer<H: Host>(
     if ![http::Method::GET, http::Method::HEAD, http::Method::POST].contains(method) {
         return refuse(Some(rule), Failure::Method, request_id);
     }
-    evaluate(rule, request, request_id, reception, host, None).await
+    evaluate(rule, request, request_id, reception, host, trace).await
 }
 
 /// Answers a request from one rule; the steps are noted if somebody looks on.
@@ -95,7 +98,7 @@ async fn steps<H: Host>(
     if let Some(trace) = trace {
         trace.hide("token", token.value());
     }
-    let work = Work { rule, request, token, host, trace, began };
+    let work = Work { rule, request, token, host, trace, began, until: reception.until };
     match rule.cache {
         None => work.run(calls).await,
         Some(lifetimes) => cached::answer(lifetimes, work, calls).await,
@@ -111,12 +114,14 @@ struct Work<'a, H> {
     trace: Option<&'a Trace>,
     /// When the evaluation began, for the trace.
     began: Duration,
+    /// When the answer has to be there.
+    until: Option<Duration>,
 }
 
 impl<H: Host> Work<'_, H> {
     async fn run(&self, calls: &mut Summary) -> Result<Response, Failure> {
-        let Work { rule, request: _, token, host, trace, began } = self;
-        let (host, trace, began) = (*host, *trace, *began);
+        let Work { rule, request: _, token, host, trace, began, until } = self;
+        let (host, trace, began, until) = (*host, *trace, *began, *until);
         let mut facts = Facts::new(rule.calls.shapes(), &rule.vars, self.describe());
         let mut memory = Memory::default();
         if let Some(check) = &rule.token {
@@ -127,8 +132,12 @@ impl<H: Host> Work<'_, H> {
             facts.verified(claims);
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
-        let round = calls::Round { token, host, trace, began };
-        calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await?;
+        let round = calls::Round { token, host, trace, began, until };
+        let ran = calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await;
+        if let Some(trace) = trace {
+            trace.show(|| document(rule, &facts));
+        }
+        ran?;
         rule.require.run(&facts, &mut memory, trace)?;
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
@@ -152,6 +161,14 @@ impl<H> Work<'_, H> {
     fn describe(&self) -> Value {
         describe(self.rule, self.request)
     }
+}
+
+/// The document as people see it: of calls what there is an answer of.
+fn document(rule: &CompiledRule, facts: &Facts<'_>) -> Value {
+    let calls = rule.calls.names().enumerate().map(|(number, name)| (name, Root::Call(number)));
+    let others = [("token", Root::Token), ("request", Root::Request), ("vars", Root::Vars), ("meta", Root::Meta)];
+    let parts = calls.chain(others).filter_map(|(name, root)| Some((name.to_owned(), facts.get(root)?.whole()?)));
+    parts.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, value.clone())).collect()
 }
 
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {

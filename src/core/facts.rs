@@ -6,6 +6,7 @@
 
 mod shape;
 mod skim;
+mod weight;
 
 use serde_json::Value;
 

@@ -89,6 +89,12 @@ pub trait Host {
         true
     }
 
+    /// What comes of some work, unless that takes longer. A host without timers waits for it.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let _ = limit;
+        Some(work.await)
+    }
+
     /// Waits this long, and up to half as long again: the host varies it, so that those who failed together do
     /// not return together.
     async fn pause(&self, least: Duration);

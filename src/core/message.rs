@@ -60,6 +60,8 @@ pub enum FetchError {
     Broken(String),
     /// Nothing was sent.
     Spared(Spare),
+    /// The host does not let us go there: why, and by which setting it would.
+    Barred(String),
 }
 
 /// Why an upstream is not asked.
@@ -86,6 +88,7 @@ impl FetchError {
                 "it failed several times in a row, and is left alone for a while".into()
             }
             FetchError::Spared(Spare::Limited(seconds)) => format!("it wants no requests for {seconds} s"),
+            FetchError::Barred(why) => format!("not reached: {why}"),
             FetchError::Spared(Spare::Busy) => "as many requests as it may get are on their way".into(),
         }
     }

@@ -58,6 +58,9 @@ mod outline;
 // A rule from recorded answers.
 mod propose;
 
+// A path without a rule.
+mod select;
+
 // A login as a case.
 pub mod record;
 
@@ -65,7 +68,10 @@ pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
     capability::{Capability, Degree, Platform, unfit},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
-    case::{Answered, Cases, Difference, Elsewhere, Fault, Files, Verdict, kind as kind_of_value},
+    case::{
+        Answered, Cases, Difference, Draft, DraftReply, Elsewhere, Fault, Files, Shown, Told, Verdict,
+        kind as kind_of_value, set_clock,
+    },
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
@@ -77,8 +83,9 @@ pub use self::{
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
     response::{Blame, Failure},
     route::Routes,
-    rule::{MAX_SOURCE, is_rule_name, words},
+    rule::{Lifetimes, MAX_SOURCE, is_claim_name, is_rule_name, words},
     schema::{meanings, schema},
+    select::select,
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

@@ -1,8 +1,8 @@
 //! A compiled rule for people: its calls, who reads their answers, and how long it all may take.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::{calls, claims::Reader as Part, compile::CompiledRule, token::Check, value::Mentions};
+use super::{calls, claims::Reader as Part, compile::CompiledRule, rule::Lifetimes, token::Check, value::Mentions};
 
 /// A rule for people.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct Outline {
     /// How the caller's token is verified before any call, and how long that may take; `None` in it where only the
     /// deadline ends it.
     pub token: Option<(&'static str, Option<Duration>)>,
+    /// How long the whole answer is used again.
+    pub cache: Option<Lifetimes>,
     /// The calls, in the order of the rule.
     pub calls: Vec<calls::Outline>,
     /// What reads the answers, in the order in which it runs.
@@ -46,7 +48,13 @@ impl CompiledRule {
         let token = self.token.as_ref().map(Check::outline);
         let calls = self.calls.outline();
         let longest = longest(&calls, token.map(|(_, limit)| limit));
-        Outline { token, calls, readers: self.readers(), longest }
+        Outline { token, cache: self.cache, calls, readers: self.readers(), longest }
+    }
+
+    /// Whom it may ask: scheme, host and port.
+    pub fn origins(&self) -> BTreeSet<String> {
+        let issuer = self.token.iter().filter_map(Check::endpoint).map(|url| url.origin().ascii_serialization());
+        self.calls.origins().chain(issuer).collect()
     }
 
     fn readers(&self) -> Vec<Reader> {

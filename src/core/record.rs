@@ -9,6 +9,7 @@
 //!    was replaced, is not given out.
 
 mod bodies;
+mod copy;
 mod literals;
 mod recorder;
 mod redact;
@@ -21,19 +22,19 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
+pub use self::{
+    copy::{Copy, copy},
+    recorder::{Exchange, Recorded, Recorder},
+    redact::Redactor,
+};
 use self::{
     literals::Literals,
     replay::{Replay, to_its_end},
-};
-pub use self::{
-    recorder::{Exchange, Recorder},
-    redact::Redactor,
 };
 use super::{
     case::{Cases, Files, USUAL_NOW},
     compile::Compiler,
     evaluate::{Outcome, Reception, evaluate},
-    host::Host,
     message::Request,
     problem::Source,
     response::Failure,
@@ -98,12 +99,19 @@ impl fmt::Display for Fault {
     }
 }
 
+/// True if a request has what it takes to be a login: a token.
+pub fn has_token(request: &Request) -> bool {
+    Token::receive(request, true).is_ok()
+}
+
 /// Writes a login as a case. `existing` is the text of the rule's cases so far.
 ///
 /// # Errors
 /// When the case would not run as the login did, or would show what it must not.
-pub async fn write<H: Host>(recorder: Recorder<'_, H>, login: &Login<'_>, existing: &str) -> Result<Written, Fault> {
-    let mut recorded = recorder.into_recorded();
+pub async fn write(mut recorded: Recorded, login: &Login<'_>, existing: &str) -> Result<Written, Fault> {
+    if recorded.is_too_large() {
+        return Err(Fault::TooLarge(recorded.bytes));
+    }
     if !matches!(login.outcome.failure, Some(Failure::Deadline)) {
         recorded.complete();
     }
@@ -149,7 +157,7 @@ fn compiler() -> std::rc::Rc<Compiler> {
 /// Runs the rule once more, on what the answers have become.
 async fn replay(
     login: &Login<'_>,
-    recorded: &recorder::Recorded,
+    recorded: &Recorded,
     credentials: &redact::Credentials,
     answers: Vec<redact::Answered>,
     request: &Request,
@@ -160,7 +168,8 @@ async fn replay(
         let first = problems.sorted().into_iter().next();
         return Err(Fault::Rule(first.map(|problem| problem.message).unwrap_or_default()));
     };
-    let evaluation = evaluate(&rule, request, "case", Reception { query_token: true }, &replay, None);
+    let evaluation =
+        evaluate(&rule, request, "case", Reception { query_token: true, ..Reception::default() }, &replay, None);
     let outcome = to_its_end(evaluation, &replay).await.ok_or(Fault::Differs("it waits for other answers".into()))?;
     let exchanges = replay.into_exchanges().map_err(Fault::Differs)?;
     Ok((outcome, exchanges))

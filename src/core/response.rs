@@ -123,11 +123,36 @@ impl Failure {
             Failure::RequestTooLarge => plain(S::PAYLOAD_TOO_LARGE, "invalid_request", "the request body is too large"),
             Failure::NoRule => plain(S::NOT_FOUND, "not_found", "nothing is here"),
             Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
-            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request broke off"),
+            Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request is malformed, or broke off"),
             Failure::TooManyHeaders => {
                 plain(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request", "the request has too many headers")
             }
             Failure::Panic => plain(S::INTERNAL_SERVER_ERROR, "server_error", "an internal fault"),
+        }
+    }
+
+    /// The limits that a request may meet, as metrics call them.
+    pub const LIMITS: [&str; 7] =
+        ["deadline", "requests", "request_body", "request_headers", "origin_requests", "answer_body", "call_time"];
+
+    /// Which of the limits it is about, by its place among them.
+    pub fn limit(&self) -> Option<usize> {
+        let fetch = |error: &FetchError| match error {
+            FetchError::Spared(Spare::Busy) => Some(4),
+            FetchError::TooLarge(_) => Some(5),
+            FetchError::Timeout => Some(6),
+            _ => None,
+        };
+        match self {
+            Failure::Deadline => Some(0),
+            Failure::Overload => Some(1),
+            Failure::RequestTooLarge => Some(2),
+            Failure::TooManyHeaders => Some(3),
+            Failure::Call(failure) => match &failure.cause {
+                Cause::Fetch(error) | Cause::OwnToken(TokenFault::Fetch(error)) => fetch(error),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -170,8 +195,10 @@ impl Failure {
             Failure::Call(failure) => match failure.cause {
                 Cause::Unauthorized | Cause::Forbidden | Cause::Denied(..) => Blame::Caller,
                 Cause::OurCredentials(_)
-                | Cause::OwnToken(TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_)))
-                | Cause::Fetch(FetchError::Refused(_))
+                | Cause::OwnToken(
+                    TokenFault::Refused(..) | TokenFault::Fetch(FetchError::Refused(_) | FetchError::Barred(_)),
+                )
+                | Cause::Fetch(FetchError::Refused(_) | FetchError::Barred(_))
                 | Cause::Incomplete(_)
                 | Cause::Value(_) => Blame::Us,
                 Cause::RateLimited(_)

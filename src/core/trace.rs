@@ -4,10 +4,11 @@
 //! the fixed names of [`Stage`]. What stands in the rule is named with its place, so that a reader can go there and
 //! a tool can tell what was never reached.
 //!
-//! A trace holds no token and no secret; it does hold claims, so it is made only
-//! where the author of the rule looks on, never for a log.
+//! A trace holds no token and no secret; it does hold claims, so it is made only where the author of the rule looks on,
+//! never for a log. A *discreet* one is for those who run the gateway: `discreet` says what is left.
 
 mod claim;
+mod discreet;
 mod hidden;
 mod json;
 mod point;
@@ -23,6 +24,8 @@ pub use self::{
     hidden::{Hidden, forms},
     point::{Point, PointKind, Reached},
 };
+use serde_json::Value;
+
 use super::problem::Place;
 
 /// When something began and ended, since the evaluation began.
@@ -290,11 +293,49 @@ struct Inner {
     open: Vec<(usize, Call)>,
     opened: usize,
     hidden: Hidden,
+    /// Nothing may be put together from values.
+    discreet: bool,
     /// Statements of the script that ran, where somebody wants to know.
     ran: Vec<Place>,
+    /// What the rule could read, where somebody wants to see it.
+    document: Option<Value>,
 }
 
 impl Trace {
+    /// One that keeps the document too, once the calls are done.
+    pub fn showing() -> Self {
+        let trace = Trace::default();
+        trace.with(|inner| inner.document = Some(Value::Null));
+        trace
+    }
+
+    /// Notes what the rule can read, if somebody wants to see it.
+    pub fn show(&self, document: impl FnOnce() -> Value) {
+        if self.with(|inner| inner.document.is_some()) {
+            let document = document();
+            self.with(|inner| inner.document = Some(document));
+        }
+    }
+
+    /// The document, without what nobody may see; null if there is none.
+    pub fn document(&self) -> Value {
+        self.with(|inner| {
+            let mut document = inner.document.clone().unwrap_or_default();
+            inner.hidden.value(&mut document);
+            document
+        })
+    }
+
+    /// One whose steps are told to those who may see no value of a user.
+    pub fn discreet() -> Self {
+        Trace(Mutex::new(Inner { discreet: true, ..Inner::default() }))
+    }
+
+    /// True if nothing may be put together from values.
+    pub fn is_discreet(&self) -> bool {
+        self.with(|inner| inner.discreet)
+    }
+
     /// Notes a step.
     pub fn add(&self, step: Step) {
         self.with(|inner| inner.steps.push(step));

@@ -3,10 +3,13 @@
 //! It has an address, a thread and bounds of its own, so that it answers when the workers are busy, and can be kept
 //! inside. Whether the process lives and is ready is told to everybody; the rest may ask for a key.
 
+mod record;
+mod traces;
+
 use std::{
     convert::Infallible,
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::Duration,
@@ -14,11 +17,11 @@ use std::{
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::Sha256;
 use tokio::{
     net::TcpStream,
@@ -30,11 +33,12 @@ use tokio::{
 use super::{
     Report, Running, Secrets, Shared, State, Store, Upstream,
     metrics::{self, Fault},
+    play::Play,
 };
 use crate::{
     config::{self, Door, KeySource, Settings},
     core::{
-        Host, SecretSource,
+        Host, Secret, SecretSource,
         problem::{Severity, as_json},
     },
 };
@@ -47,10 +51,16 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a port that another process has is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often what has an end is looked at.
+const SWEEP: Duration = Duration::from_secs(5);
 /// How long accepting pauses when it fails.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A worker that has not shown itself for so long hangs.
 const HANGS: Duration = Duration::from_secs(30);
+
+/// The methods of pages that only tell, and of the one that does something.
+const READ: [Method; 2] = [Method::GET, Method::HEAD];
+const RECORD: [Method; 3] = [Method::GET, Method::POST, Method::DELETE];
 
 /// An admin listener; it ends when this is dropped.
 #[derive(Debug)]
@@ -63,6 +73,7 @@ pub struct Admin {
 struct Desk {
     shared: Arc<Shared>,
     key: Option<Key>,
+    play: Option<Play>,
 }
 
 /// The key, read anew for each request: it may be exchanged at any time, and requests are few.
@@ -80,6 +91,10 @@ impl Admin {
         let shared = running.shared.clone();
         let Door::At(address) = shared.settings.admin.listen else { return Ok(None) };
         let key = shared.settings.admin.key.as_ref().map(|key| Key::new(key, &shared.settings)).transpose()?;
+        if key.is_none() && shared.settings.admin.record && !address.ip().is_loopback() {
+            return Err(format!("`admin.record` wants an `admin.key`: others than this machine reach {address}"));
+        }
+        let play = play(&shared.settings)?;
         if key.is_none() && !address.ip().is_loopback() {
             tracing::warn!(%address, "everybody who reaches this address can read metrics and rules: set `admin.key`");
         }
@@ -92,7 +107,7 @@ impl Admin {
             Err(error) => return Err(format!("cannot listen on {address} for `admin.listen` ({error})")),
         };
         let (stop, stopped) = oneshot::channel();
-        let desk = Arc::new(Desk { shared, key });
+        let desk = Arc::new(Desk { shared, key, play });
         let thread = thread::Builder::new()
             .name("admin".into())
             .spawn(move || run(address, listener, desk, stopped))
@@ -107,6 +122,18 @@ impl Drop for Admin {
         if let Some(thread) = self.thread.take() {
             // A panic of it was logged when it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// The playground, if the settings ask for it. It is never there for everybody.
+fn play(settings: &Settings) -> Result<Option<Play>, String> {
+    match (&settings.admin.key, settings.admin.play) {
+        (_, false) => Ok(None),
+        (None, true) => Err("`admin.play` needs `admin.key`: whoever uses the playground is asked for it".into()),
+        (Some(source), true) => {
+            let key = Key::new(source, settings)?;
+            Play::behind(settings, move |given| key.opens(given)).map(Some)
         }
     }
 }
@@ -146,7 +173,10 @@ async fn listen(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<De
     loop {
         // It is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
+        let accepted = timeout(SWEEP, listener.accept()).await;
+        desk.shared.recordings.sweep();
+        let Ok(accepted) = accepted else { continue };
+        match accepted {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 spawn(async move {
@@ -161,8 +191,8 @@ async fn listen(address: SocketAddr, listener: Option<TcpListener>, desk: Arc<De
 
 async fn serve(stream: TcpStream, desk: Arc<Desk>) {
     let respond = service_fn(move |request: hyper::Request<Incoming>| {
-        let response = desk.answer(&request);
-        async move { Ok::<_, Infallible>(response) }
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.respond(request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -177,25 +207,55 @@ fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
 }
 
 impl Desk {
-    fn answer(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are allowed here");
+    async fn respond(&self, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        match (&self.play, path.strip_prefix("/play")) {
+            // What the page asks for is below this.
+            (Some(_), Some("")) => moved("/play/"),
+            (Some(play), Some(rest)) if rest.starts_with('/') => play.respond(&rest[1..], request).await,
+            _ => self.answer(&request),
         }
-        let open = match request.uri().path() {
+    }
+
+    fn answer(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let methods = if path == "/record" { &RECORD[..] } else { &READ[..] };
+        if !methods.contains(request.method()) {
+            let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+            return text(StatusCode::METHOD_NOT_ALLOWED, &format!("here are allowed: {}", methods.join(", ")));
+        }
+        match path {
             "/livez" => return self.live(),
             "/readyz" => return self.ready(),
-            open => open,
-        };
+            _ => {}
+        }
         if !self.key.as_ref().is_none_or(|key| key.opens(request.headers().get(header::AUTHORIZATION))) {
             let mut refused = text(StatusCode::UNAUTHORIZED, "the admin key is wanted, as a bearer token");
             refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return refused;
         }
-        match open {
+        match path {
+            "/record" | "/traces" if self.is_by_a_page(request) => {
+                text(StatusCode::FORBIDDEN, "a page of the web has no business here; ask by address or as `localhost`")
+            }
+            "/record" => record::answer(&self.shared, request.method(), request.uri().query().unwrap_or_default()),
+            "/traces" => traces::answer(&self.shared, request.headers(), request.uri().query().unwrap_or_default()),
             "/metrics" => page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::page(&self.shared)),
-            "/rules" => page(StatusCode::OK, "application/json", rules(&self.shared).to_string()),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /rules"),
+            "/rules" => json(StatusCode::OK, &rules(&self.shared)),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics, /rules, /traces and /record"),
         }
+    }
+
+    /// Whether a page in somebody's browser may be behind a request: it says so, or had a name of its own lead here.
+    /// A key that no browser sends by itself keeps pages out as well.
+    fn is_by_a_page(&self, request: &hyper::Request<Incoming>) -> bool {
+        let headers = request.headers();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+        let by_address = host.is_some_and(|host| {
+            let host = host.host();
+            host == "localhost" || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+        });
+        headers.contains_key(header::ORIGIN) || (self.key.is_none() && !by_address)
     }
 
     /// While it stops, workers no longer show themselves.
@@ -217,16 +277,12 @@ impl Desk {
 
 impl Key {
     fn new(key: &KeySource, settings: &Settings) -> Result<Self, String> {
-        let source = match key {
-            KeySource::Env(name) => SecretSource::Env(name.clone()),
-            KeySource::File(path) => SecretSource::File(path.display().to_string()),
-        };
-        let key = Key { source, host: Upstream::new(settings, Secrets::Real, Store::new())? };
+        let key = Key { source: source(key), host: Upstream::new(settings, Secrets::Real, Store::new())? };
         key.read()?;
         Ok(key)
     }
 
-    fn read(&self) -> Result<crate::core::Secret, String> {
+    fn read(&self) -> Result<Secret, String> {
         self.host.secret("admin.key", &self.source).map_err(|why| format!("cannot read `admin.key`: {why}"))
     }
 
@@ -246,7 +302,7 @@ impl Key {
 }
 
 /// Whether two texts are the same, in a time that tells nothing of either but its length.
-fn is_same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
     let mac = |text: &[u8]| -> Option<Hmac<Sha256>> { Some(Hmac::new_from_slice(b"compare").ok()?.chain_update(text)) };
     match (mac(a), mac(b)) {
         (Some(a), Some(b)) => a.verify(&b.finalize().into_bytes()).is_ok(),
@@ -257,12 +313,12 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// The state of all rules and of loading, as JSON.
 fn rules(shared: &Shared) -> Value {
     let told = shared.status.told().clone();
-    let settings = json!({
+    let settings = serde_json::json!({
         "problem": told.settings,
         "need_restart": told.restart,
     });
     let rules: Vec<_> = told.reports.iter().map(|report| rule(report, &shared.tally.faults(&report.name))).collect();
-    json!({
+    serde_json::json!({
         "exchanges": told.exchanges,
         "loaded": time(told.since),
         "folder": { "path": shared.workers.first().map(|worker| worker.set().settings.rules.clone()), "problem": told.folder },
@@ -275,29 +331,41 @@ fn rule(report: &Report, faults: &[Fault]) -> Value {
     let serves = report.state != State::Refused;
     // Advice is for `check`.
     let problems = report.problems.iter().filter(|problem| problem.severity() > Severity::Advice);
-    json!({
+    serde_json::json!({
         "name": report.name,
         "state": report.state.name(),
         "revision": serves.then_some(&report.revision),
         "since": time(report.since),
         "unreadable": report.unreadable,
         "problems": problems.map(as_json).collect::<Vec<_>>(),
-        "errors": faults.iter().map(|fault| json!({
+        "errors": faults.iter().map(|fault| serde_json::json!({
             "time": time(fault.time),
             "status": fault.status,
+            "step": fault.step,
             "reason": fault.reason,
             "request_id": fault.request_id,
         })).collect::<Vec<_>>(),
     })
 }
 
-fn time(since_1970: Duration) -> String {
+/// A moment as RFC 3339 writes it.
+pub(super) fn time(since_1970: Duration) -> String {
     let second = i64::try_from(since_1970.as_secs()).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     second.unwrap_or_default().to_string()
 }
 
+fn moved(place: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::PERMANENT_REDIRECT, place);
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(place));
+    response
+}
+
 fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     page(status, "text/plain; charset=utf-8", format!("{words}\n"))
+}
+
+fn json(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
+    page(status, "application/json", value.to_string())
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
@@ -306,6 +374,22 @@ fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+fn source(key: &KeySource) -> SecretSource {
+    match key {
+        KeySource::Env(name) => SecretSource::Env(name.clone()),
+        KeySource::File(path) => SecretSource::File(path.display().to_string()),
+    }
+}
+
+/// The key of the admin listener, for who asks there; `None` if it wants none.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn key(settings: &config::Admin, host: &Upstream) -> Result<Option<Secret>, String> {
+    let key = settings.key.as_ref().map(|key| host.secret("admin.key", &source(key)));
+    key.transpose().map_err(|why| format!("cannot read `admin.key`: {why}"))
 }
 
 /// Where a process with these settings can be asked how it is; `None` for nowhere.
@@ -339,9 +423,9 @@ mod tests {
             [("0.0.0.0:9", Some("127.0.0.1:9")), ("[::]:9", Some("[::1]:9")), ("10.0.0.1:9", Some("10.0.0.1:9"))]
         {
             let listen = Door::At(listen.parse().expect("an address"));
-            let found = address(&config::Admin { listen, key: None });
+            let found = address(&config::Admin { listen, ..config::Admin::default() });
             assert_eq!(found.map(|found| found.to_string()).as_deref(), asked);
         }
-        assert_eq!(address(&config::Admin { listen: Door::Off, key: None }), None);
+        assert_eq!(address(&config::Admin { listen: Door::Off, ..config::Admin::default() }), None);
     }
 }

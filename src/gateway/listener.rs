@@ -75,6 +75,7 @@ pub(super) async fn accept(
             // when it is set: with this one there, the deadline of a request hardly ever is.
             _ = look.tick() => {
                 desk.shared.tls.iter().for_each(|certificate| certificate.refresh());
+                desk.service.refresh();
                 desk.shared.workers[number].show();
                 continue;
             }

@@ -10,6 +10,7 @@
 mod line;
 
 use std::{
+    any::Any,
     io::{self, IsTerminal, Write},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -53,14 +54,17 @@ pub fn start(log: &Log) {
     if started {
         std::panic::set_hook(Box::new(|info| {
             let at = info.location().map(ToString::to_string);
-            // Words that were put together may hold a token, a secret or a claim; those of the source cannot.
-            let words = info.payload().downcast_ref::<&'static str>();
-            tracing::error!(at, words, "a fault of the program");
+            tracing::error!(at, words = words(info.payload()), "a fault of the program");
             flush();
         }));
         // Without the thread lines are still written: when much has gathered, and at the end.
         let _ = thread::Builder::new().name("log".into()).spawn(write_on);
     }
+}
+
+/// What a panic says. Words that were put together may hold a token, a secret or a claim; those of the source cannot.
+fn words(payload: &dyn Any) -> Option<&'static str> {
+    payload.downcast_ref::<&'static str>().copied()
 }
 
 /// Writes what has gathered.
@@ -100,5 +104,20 @@ fn gather(line: &[u8]) {
         flush();
     } else if first {
         SOMETHING.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_what_the_source_says_and_no_value() {
+        let caught = |work: fn()| std::panic::catch_unwind(work).expect_err("it panics");
+        assert_eq!(words(&*caught(|| panic!("a fault"))), Some("a fault"));
+        let token = "T0ken";
+        let payload = std::panic::catch_unwind(move || panic!("{token} is wrong")).expect_err("it panics");
+        assert_eq!(words(&*payload), None);
+        assert_eq!(words(&*caught(|| std::panic::panic_any(String::from("T0ken")))), None);
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use http::header;
 
+use super::metrics::BOUNDS;
 use crate::{
     config::Settings,
     core::{Answer, FetchError, Spare, store::Key},
@@ -24,6 +25,8 @@ const MAX_HELD: usize = 10_000;
 const RESERVE: u32 = 10;
 /// A call that ends by a limit of its own shorter than this says little about the upstream.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Whoever gave a request up after this long did so because of the upstream: receivers wait for five seconds or more.
+const LONG: Duration = Duration::from_secs(2);
 
 /// What all origins get.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +56,50 @@ pub(super) struct Origin {
     state: Mutex<State>,
 }
 
+/// What was counted of an origin, by those who hold its lock anyway.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    /// Requests that were sent.
+    pub(super) sent: u64,
+    /// Those among them that failed, as far as the breaker minds.
+    pub(super) failed: u64,
+    /// Requests that were not sent: it rests, wants none of this caller, has as many as it may get.
+    pub(super) spared: [u64; 3],
+    /// Attempts that were made once more.
+    pub(super) repeated: u64,
+    /// Attempts that were not, as the budget was spent.
+    pub(super) unrepeated: u64,
+    /// How long requests took, by [`super::metrics::BOUNDS`].
+    pub(super) durations: [u64; BOUNDS.len() + 1],
+    pub(super) micros: u64,
+    /// Requests on their way.
+    pub(super) busy: u64,
+    /// It is left alone.
+    pub(super) rests: bool,
+}
+
+impl Counts {
+    /// Adds those of another origin.
+    pub(super) fn add(&mut self, other: &Counts) {
+        self.sent += other.sent;
+        self.failed += other.failed;
+        self.spared.iter_mut().zip(other.spared).for_each(|(sum, more)| *sum += more);
+        self.repeated += other.repeated;
+        self.unrepeated += other.unrepeated;
+        self.durations.iter_mut().zip(other.durations).for_each(|(sum, more)| *sum += more);
+        self.micros += other.micros;
+        self.busy += other.busy;
+        self.rests |= other.rests;
+    }
+}
+
 #[derive(Debug)]
 struct State {
+    counts: Counts,
     busy: usize,
     failures: u32,
     /// It is left alone until then; afterwards one request is a probe.
     rests: Option<Duration>,
-    probing: bool,
     /// Hundredths of an attempt that may be repeated.
     budget: u32,
     held: HashMap<Key, Duration>,
@@ -84,9 +124,15 @@ impl Manners {
             probe_every: upstream.probe_every.0,
             longest_hold: upstream.max_hold.0,
             repeats: upstream.retry_budget.min(100),
-            given_up_after: settings.deadline.0 / 2,
+            given_up_after: LONG.min(settings.deadline.0 / 2),
         };
         Manners { limits, origins: RwLock::default() }
+    }
+
+    /// All origins that were asked, with what was counted of them.
+    pub(super) fn counts(&self) -> Vec<(Box<str>, Counts)> {
+        let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
+        origins.iter().map(|(name, origin)| (name.clone(), origin.counts())).collect()
     }
 
     /// What is known of an origin: scheme, host and port, as a URL has them.
@@ -104,8 +150,14 @@ impl Manners {
 
 impl Origin {
     fn new(limits: Limits) -> Self {
-        let state =
-            State { busy: 0, failures: 0, rests: None, probing: false, budget: RESERVE * 100, held: HashMap::new() };
+        let state = State {
+            counts: Counts::default(),
+            busy: 0,
+            failures: 0,
+            rests: None,
+            budget: RESERVE * 100,
+            held: HashMap::new(),
+        };
         Origin { limits, state: Mutex::new(state) }
     }
 
@@ -127,19 +179,29 @@ impl Origin {
         if !state.held.is_empty() {
             state.held.retain(|_, until| *until > now);
             if let Some(until) = who().and_then(|who| state.held.get(&who)) {
-                return Err(Spare::Limited((*until - now).as_secs_f64().ceil() as u64));
+                let seconds = (*until - now).as_secs_f64().ceil() as u64;
+                state.counts.spared[1] += 1;
+                return Err(Spare::Limited(seconds));
             }
         }
         if state.busy >= self.limits.at_once {
+            state.counts.spared[2] += 1;
             return Err(Spare::Busy);
         }
         let probe = match state.rests {
             None => false,
-            Some(until) if now < until || state.probing => return Err(Spare::Resting),
+            Some(until) if now < until => {
+                state.counts.spared[0] += 1;
+                return Err(Spare::Resting);
+            }
             Some(_) => true,
         };
-        state.probing |= probe;
+        if probe {
+            // The next one goes an interval later, whatever becomes of this one: it may hang.
+            state.rests = Some(now + self.limits.probe_every);
+        }
         state.busy += 1;
+        state.counts.sent += 1;
         // Somewhat less than the share, as repeated attempts come by here too.
         let share = self.limits.repeats;
         state.budget = (state.budget + share * 100 / (100 + share)).min(RESERVE * 100);
@@ -151,7 +213,15 @@ impl Origin {
         let mut state = self.state();
         let afforded = state.rests.is_none() && state.budget >= 100;
         state.budget -= if afforded { 100 } else { 0 };
+        let counted = if afforded { &mut state.counts.repeated } else { &mut state.counts.unrepeated };
+        *counted += 1;
         afforded
+    }
+
+    /// What was counted so far.
+    pub(super) fn counts(&self) -> Counts {
+        let state = self.state();
+        Counts { busy: state.busy as u64, rests: state.rests.is_some(), ..state.counts.clone() }
     }
 
     /// Holds somebody's requests back for as long as the upstream asks for, within bounds.
@@ -176,7 +246,7 @@ impl Pass {
             Err(FetchError::Timeout) => (took >= PATIENCE).then_some(true),
             // It answered, if not as we like.
             Err(FetchError::TooLarge(_) | FetchError::Refused(_)) => Some(false),
-            Err(FetchError::Spared(_)) => None,
+            Err(FetchError::Spared(_) | FetchError::Barred(_)) => None,
         };
         self.leave(failed);
     }
@@ -188,10 +258,13 @@ impl Pass {
         let limits = &self.origin.limits;
         let mut state = self.origin.state();
         state.busy = state.busy.saturating_sub(1);
-        if self.probe {
-            state.probing = false;
-        }
+        let micros = u64::try_from(now.saturating_sub(self.began).as_micros()).unwrap_or(u64::MAX);
+        state.counts.durations[BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len())] += 1;
+        state.counts.micros = state.counts.micros.saturating_add(micros);
+        state.counts.failed += u64::from(failed == Some(true));
         match failed {
+            // Another one may find out.
+            None if self.probe => state.rests = state.rests.map(|until| until.min(now)),
             None => {}
             Some(false) => {
                 state.failures = 0;
@@ -200,8 +273,8 @@ impl Pass {
             Some(true) => {
                 state.failures = state.failures.saturating_add(1);
                 let trips = limits.trip_after > 0 && state.failures >= limits.trip_after;
-                // Those that were on their way when it was found to fail do not make it longer.
-                if self.probe || (trips && state.rests.is_none()) {
+                // Those that were on their way when it was found to fail do not make it longer, nor do probes.
+                if trips && state.rests.is_none() {
                     state.rests = Some(now + limits.probe_every);
                 }
             }
@@ -318,6 +391,32 @@ mod tests {
         let probe = enter(&origin).expect("that one went away without a word");
         probe.end(&answer(200, &[]));
         assert!(ask(&origin, &answer(200, &[])));
+    }
+
+    #[test]
+    fn a_probe_that_hangs_holds_up_no_other() {
+        let origin = origin(|settings| settings.upstream.trip_after = 2);
+        (0..2).for_each(|_| _ = ask(&origin, &answer(503, &[])));
+        after(5 * SECOND);
+        let hung = enter(&origin).expect("it is time");
+        after(5 * SECOND);
+        let second = enter(&origin).expect("it is time again");
+        assert_eq!(enter(&origin).expect_err("it was one an interval"), Spare::Resting);
+        second.end(&answer(200, &[]));
+        // It ends when all is well: one failure, and not in a row.
+        drop(hung);
+        assert!(ask(&origin, &answer(200, &[])), "it is back");
+    }
+
+    #[test]
+    fn whoever_hangs_up_before_the_deadline_has_waited_too() {
+        let origin = origin(|settings| settings.deadline = Span(60 * SECOND));
+        for _ in 0..10 {
+            let pass = enter(&origin).expect("not yet");
+            after(Duration::from_millis(4500));
+            drop(pass);
+        }
+        assert_eq!(enter(&origin).expect_err("ten receivers hung up"), Spare::Resting);
     }
 
     #[test]

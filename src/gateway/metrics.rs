@@ -4,7 +4,7 @@
 //! request is counted by each worker for itself and added up when somebody asks.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,14 +20,23 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Shared, State, reload::Told};
+use super::{Shared, State, manners::Counts, reload::Told};
+use crate::core::{CompiledRule, Failure, Outcome};
 
 /// The statuses that are answered; others are counted together.
 const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 413, 429, 431, 500, 502, 503, 504];
 const OTHER: &str = "other";
 /// The bounds of the durations that are counted apart, in microseconds.
-const BOUNDS: [u64; 11] =
+pub(super) const BOUNDS: [u64; 11] =
     [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000];
+/// What becomes of answers that may be kept.
+const CACHE: [&str; 4] = ["hit", "shared", "stale", "miss"];
+/// The steps at which a request may fail, as people call them.
+const STEPS: [&str; 8] = ["receive", "call", "decode", "require", "map", "script", "contract", "respond"];
+/// Why a request is not sent to an origin.
+const SPARED: [&str; 3] = ["resting", "held", "busy"];
+/// Origins that are told apart: those of rules, in the order of their names.
+const MAX_ORIGINS: usize = 200;
 /// Failures of a rule that are remembered.
 const FAULTS: usize = 5;
 /// The label of requests that no rule answers.
@@ -43,6 +52,8 @@ pub(super) struct Tally {
     pub(super) refused: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) panics: AtomicU64,
+    /// Limits that requests met, by the names of [`Failure::LIMITS`].
+    limits: [AtomicU64; Failure::LIMITS.len()],
 }
 
 /// What is counted of a rule.
@@ -61,6 +72,10 @@ struct Cell {
     micros: AtomicU64,
     calls: AtomicU64,
     given_up: AtomicU64,
+    /// By [`CACHE`].
+    cache: [AtomicU64; CACHE.len()],
+    /// By [`STEPS`].
+    failures: [AtomicU64; STEPS.len()],
 }
 
 /// A failure that somebody has to look at.
@@ -69,6 +84,8 @@ pub(super) struct Fault {
     /// Since 1970.
     pub(super) time: Duration,
     pub(super) status: u16,
+    /// The step at which it happened.
+    pub(super) step: String,
     /// The words of the log: no token, secret or claim.
     pub(super) reason: String,
     pub(super) request_id: String,
@@ -84,6 +101,14 @@ impl Tally {
             refused: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            limits: Default::default(),
+        }
+    }
+
+    /// Counts a failure that is about a limit.
+    pub(super) fn limit(&self, failure: &Failure) {
+        if let Some(limit) = failure.limit().and_then(|limit| self.limits.get(limit)) {
+            limit.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -114,16 +139,28 @@ impl RuleTally {
     }
 
     /// Counts an answer.
-    pub(super) fn count(&self, worker: usize, status: u16, took: Duration, calls: u64, given_up: u64) {
+    pub(super) fn count(&self, worker: usize, outcome: &Outcome, took: Duration) {
+        let (status, calls) = (outcome.response.status().as_u16(), &outcome.calls);
         let Some(cell) = self.cells.get(worker) else { return };
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let add = |counter: &AtomicU64, number| counter.fetch_add(number, Ordering::Relaxed);
+        let add = |counter: &AtomicU64, number: u64| counter.fetch_add(number, Ordering::Relaxed);
         add(&cell.statuses[STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len())], 1);
         add(&cell.durations[BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len())], 1);
         add(&cell.micros, micros);
-        add(&cell.calls, calls);
-        if given_up > 0 {
-            add(&cell.given_up, given_up);
+        add(&cell.calls, calls.sent.into());
+        if !calls.given_up.is_empty() {
+            add(&cell.given_up, calls.given_up.len() as u64);
+        }
+        if calls.kept + calls.missed > 0 {
+            let hits = calls.kept.saturating_sub(calls.shared + calls.stale);
+            let of_each = [hits, calls.shared, calls.stale, calls.missed];
+            cell.cache.iter().zip(of_each).for_each(|(counter, number)| _ = add(counter, number.into()));
+        }
+        if let Some(failure) = &outcome.failure {
+            let step = failure.stage();
+            if let Some(number) = STEPS.iter().position(|known| *known == step.name()) {
+                add(&cell.failures[number], 1);
+            }
         }
     }
 
@@ -156,7 +193,7 @@ pub(super) struct Metric {
 }
 
 /// All metrics. The unit, if there is one, is the last word of the name.
-pub(super) const METRICS: [Metric; 20] = [
+pub(super) const METRICS: [Metric; 36] = [
     counter("claimsmith_requests", &["rule", "status"], "Requests that were answered", |view, samples| {
         for (rule, tally) in &view.rules {
             for (index, status) in STATUSES.iter().map(u16::to_string).chain([OTHER.to_owned()]).enumerate() {
@@ -175,10 +212,8 @@ pub(super) const METRICS: [Metric; 20] = [
         help: "Time from the head of a request to its answer",
         samples: |view, samples| {
             view.rules.iter().try_for_each(|(rule, tally)| {
-                let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
-                let counts = (0..=BOUNDS.len()).map(|index| tally.sum(|cell| &cell.durations[index]));
-                let buckets: Vec<_> = bounds.zip(counts).collect();
-                samples.histogram(rule, tally.sum(|cell| &cell.micros) as f64 / 1e6, &buckets)
+                let micros = tally.sum(|cell| &cell.micros);
+                samples.histogram(rule, micros, |index| tally.sum(|cell| &cell.durations[index]))
             })
         },
     },
@@ -188,6 +223,71 @@ pub(super) const METRICS: [Metric; 20] = [
     counter("claimsmith_calls_given_up", &["rule"], "Optional calls that failed", |view, samples| {
         view.rules.iter().try_for_each(|(rule, tally)| samples.add(&[rule], tally.sum(|cell| &cell.given_up)))
     }),
+    counter("claimsmith_failures", &["rule", "step"], "Requests that were refused, by the step", |view, samples| {
+        by_rule(view, samples, &STEPS, |cell| &cell.failures)
+    }),
+    counter(
+        "claimsmith_cache_answers",
+        &["rule", "result"],
+        "Answers that may be kept, by where they came from",
+        |view, samples| by_rule(view, samples, &CACHE, |cell| &cell.cache),
+    ),
+    gauge("claimsmith_cache_entries", &[], "Answers that are kept", |view, samples| samples.add(&[], view.kept.0)),
+    gauge("claimsmith_cache_bytes", &[], "Bytes of the answers that are kept", |view, samples| {
+        samples.add(&[], view.kept.1)
+    }),
+    counter("claimsmith_limits_hit", &["limit"], "Requests that met a limit", |view, samples| {
+        let counted = Failure::LIMITS.iter().zip(&view.shared.tally.limits);
+        counted.into_iter().try_for_each(|(limit, number)| samples.add(&[limit], number.load(Ordering::Relaxed)))
+    }),
+    counter("claimsmith_upstream_requests", &["origin"], "Requests that were sent to an origin", |view, samples| {
+        view.origins.iter().try_for_each(|(origin, counts)| samples.add(&[origin], counts.sent))
+    }),
+    counter(
+        "claimsmith_upstream_failures",
+        &["origin"],
+        "Requests to an origin without an answer, or with a 502, 503 or 504",
+        |view, samples| view.origins.iter().try_for_each(|(origin, counts)| samples.add(&[origin], counts.failed)),
+    ),
+    Metric {
+        name: "claimsmith_upstream_duration_seconds",
+        kind: MetricType::Histogram,
+        labels: &["origin"],
+        help: "Time from a request to an origin to the end of its answer",
+        samples: |view, samples| {
+            view.origins.iter().try_for_each(|(origin, counts)| {
+                samples.histogram(origin, counts.micros, |index| counts.durations[index])
+            })
+        },
+    },
+    gauge("claimsmith_upstream_in_flight", &["origin"], "Requests to an origin on their way", |view, samples| {
+        view.origins.iter().try_for_each(|(origin, counts)| samples.add(&[origin], counts.busy))
+    }),
+    gauge("claimsmith_upstream_resting", &["origin"], "1 for an origin that is left alone", |view, samples| {
+        view.origins.iter().try_for_each(|(origin, counts)| samples.add(&[origin], u64::from(counts.rests)))
+    }),
+    counter(
+        "claimsmith_upstream_spared",
+        &["origin", "reason"],
+        "Requests that were not sent to an origin",
+        |view, samples| {
+            view.origins.iter().try_for_each(|(origin, counts)| {
+                let counted = SPARED.iter().zip(counts.spared).filter(|(_, number)| *number > 0);
+                counted.into_iter().try_for_each(|(reason, number)| samples.add(&[origin, reason], number))
+            })
+        },
+    ),
+    counter(
+        "claimsmith_upstream_retries",
+        &["origin", "result"],
+        "Attempts that were to be repeated",
+        |view, samples| {
+            view.origins.iter().try_for_each(|(origin, counts)| {
+                samples.add(&[origin, "made"], counts.repeated)?;
+                samples.add(&[origin, "no_budget"], counts.unrepeated)
+            })
+        },
+    ),
     gauge("claimsmith_requests_in_flight", &[], "Requests that are on their way", |view, samples| {
         samples.add(&[], view.shared.in_flight.load(Ordering::Relaxed) as u64)
     }),
@@ -212,6 +312,26 @@ pub(super) const METRICS: [Metric; 20] = [
             samples.add(&[state.name()], number as u64)
         })
     }),
+    gauge(
+        "claimsmith_rule_info",
+        &["rule", "revision", "state"],
+        "1 for each rule that serves, with the revision that does",
+        |view, samples| {
+            let serving = view.told.reports.iter().filter(|report| report.state != State::Refused);
+            serving
+                .into_iter()
+                .try_for_each(|report| samples.add(&[&report.name, &report.revision, report.state.name()], 1))
+        },
+    ),
+    gauge(
+        "claimsmith_rule_loaded_timestamp_seconds",
+        &["rule"],
+        "When what serves of a rule was loaded",
+        |view, samples| {
+            let serving = view.told.reports.iter().filter(|report| report.state != State::Refused);
+            serving.into_iter().try_for_each(|report| samples.add(&[&report.name], report.since.as_secs()))
+        },
+    ),
     gauge("claimsmith_rule_broken", &["rule"], "1 for a rule whose files are broken", |view, samples| {
         view.told
             .reports
@@ -240,6 +360,12 @@ pub(super) const METRICS: [Metric; 20] = [
     gauge("claimsmith_build_info", &["version"], "The version that runs", |_, samples| {
         samples.add(&[env!("CARGO_PKG_VERSION")], 1)
     }),
+    gauge("claimsmith_recordings_armed", &[], "Recordings that wait for a request", |view, samples| {
+        samples.add(&[], view.shared.recordings.armed() as u64)
+    }),
+    gauge("process_start_time_seconds", &[], "When the process began to serve", |view, samples| {
+        samples.add(&[], view.shared.started.as_secs())
+    }),
     gauge("process_resident_memory_bytes", &[], "Memory of the process", |view, samples| {
         view.process.map_or(Ok(()), |(memory, _)| samples.add(&[], memory))
     }),
@@ -265,6 +391,48 @@ struct View<'s> {
     rules: Vec<(String, Arc<RuleTally>)>,
     /// Bytes of memory and file descriptors, where the system tells.
     process: Option<(u64, u64)>,
+    /// What was counted of upstreams, by the origins that rules name.
+    origins: Vec<(String, Counts)>,
+    /// Entries and bytes of answers that are kept.
+    kept: (u64, u64),
+}
+
+/// What was counted of the origins that rules name; the others are one.
+fn origins(shared: &Shared) -> Vec<(String, Counts)> {
+    let mut of_targets: HashMap<_, _> = shared.upstream.counts().into_iter().collect();
+    let set = shared.workers.first().map(|worker| worker.set());
+    let named: BTreeSet<_> = set.iter().flat_map(|set| set.rules()).flat_map(CompiledRule::origins).collect();
+    let mut origins = Vec::new();
+    for origin in named.into_iter().take(MAX_ORIGINS) {
+        // Several may be led to the same place, which is counted once.
+        if let Some(counts) = of_targets.remove(shared.upstream.target(&origin).as_str()) {
+            origins.push((origin, counts));
+        }
+    }
+    if !of_targets.is_empty() {
+        let mut others = Counts::default();
+        of_targets.values().for_each(|counts| others.add(counts));
+        origins.push((OTHER.to_owned(), others));
+    }
+    origins
+}
+
+/// Counters of all rules that have a word for each.
+fn by_rule<const N: usize>(
+    view: &View<'_>,
+    samples: &mut Samples<'_, '_>,
+    words: &[&str; N],
+    of: fn(&Cell) -> &[AtomicU64; N],
+) -> fmt::Result {
+    for (rule, tally) in &view.rules {
+        for (number, word) in words.iter().enumerate() {
+            match tally.sum(|cell| &of(cell)[number]) {
+                0 => {}
+                counted => samples.add(&[rule, word], counted)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes the values of one metric.
@@ -287,10 +455,13 @@ impl Samples<'_, '_> {
         put(self.metric, &mut of_labels, value)
     }
 
-    fn histogram(&mut self, rule: &str, sum: f64, buckets: &[(f64, u64)]) -> fmt::Result {
-        let labels = self.labels(&[rule]);
+    /// A histogram over [`BOUNDS`].
+    fn histogram(&mut self, label: &str, micros: u64, count: impl Fn(usize) -> u64) -> fmt::Result {
+        let labels = self.labels(&[label]);
+        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip((0..=BOUNDS.len()).map(count)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        self.encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+        self.encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(micros as f64 / 1e6, count, &buckets, None)
     }
 }
 
@@ -314,7 +485,14 @@ impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let shared = &*self.0;
         let told = shared.status.told().clone();
-        let view = View { shared, told, rules: shared.tally.rules(), process: process() };
+        let view = View {
+            shared,
+            told,
+            rules: shared.tally.rules(),
+            process: process(),
+            origins: origins(shared),
+            kept: shared.upstream.kept(),
+        };
         METRICS.iter().try_for_each(|metric| {
             let mut encoder = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
             (metric.samples)(&view, &mut Samples { metric, encoder: &mut encoder })
@@ -343,4 +521,44 @@ fn process() -> Option<(u64, u64)> {
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     let descriptors = std::fs::read_dir("/proc/self/fd").ok()?.count();
     Some((kilobytes * 1024, descriptors as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_is_the_declared_one() {
+        let readme = include_str!("../../README.md");
+        let section = readme.split("### Metrics\n").nth(1).and_then(|rest| rest.split("\n#").next());
+        let rows = section.expect("it is there").lines().filter(|line| line.starts_with("| `"));
+        let documented: Vec<_> = rows
+            .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" ").replace(['|', '`', ','], ""))
+            .collect();
+        let declared: Vec<_> = METRICS
+            .iter()
+            .map(|metric| {
+                let (end, kind) = match metric.kind {
+                    MetricType::Counter => ("_total", "counter"),
+                    MetricType::Histogram => ("", "histogram"),
+                    _ => ("", "gauge"),
+                };
+                [&[&format!("{}{end}", metric.name), kind][..], metric.labels].concat().join(" ")
+            })
+            .collect();
+        let words = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(documented.iter().map(words).collect::<Vec<_>>(), declared);
+    }
+
+    #[test]
+    fn names_have_the_forms_that_are_usual() {
+        for metric in &METRICS {
+            let name = metric.name;
+            assert!(name.starts_with("claimsmith_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(!name.ends_with("_total"), "{name}: counters get it when they are told");
+            let unit = ["milliseconds", "_ms", "kilobytes", "percent"];
+            assert!(unit.iter().all(|unit| !name.ends_with(unit)), "{name}: base units");
+        }
+    }
 }

@@ -6,8 +6,11 @@
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
 mod admin;
+#[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
 mod connection;
+#[expect(clippy::disallowed_methods, reason = "the environment may name a proxy")]
+mod egress;
 mod listener;
 #[expect(clippy::disallowed_methods, reason = "rule files are read here")]
 mod load;
@@ -15,6 +18,8 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod play;
+mod recording;
 mod reload;
 mod service;
 mod serving;
@@ -22,8 +27,10 @@ mod serving;
 mod stamps;
 mod store;
 mod tls;
+mod traces;
 #[expect(clippy::disallowed_methods, reason = "secrets, script files and the time are read here")]
 mod upstream;
+mod wellformed;
 
 use std::{
     io,
@@ -40,12 +47,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
 pub use self::{
-    admin::{Admin, address as admin_address},
+    admin::{Admin, address as admin_address, key as admin_key},
+    egress::{Found, Lookup},
     load::{
         bytes_beside, catalogue, files, is_file, is_folder, shipped_folder, source, texts as rule_texts, toml_files,
     },
     loader::{Loaded, Loader, Report, State, load},
     log::{flush as flush_log, start as start_log},
+    play::{Allowed, Opened},
     reload::{Reloader, Reloading},
     store::Store,
     tls::Certificate,
@@ -53,12 +62,14 @@ pub use self::{
 };
 use self::{
     metrics::Tally,
+    recording::Recordings,
     reload::Status,
     serving::{Set, Worker},
+    traces::Traces,
 };
 use crate::{
     config::Settings,
-    core::{CompiledRule, Routes},
+    core::{CompiledRule, Host, Routes},
 };
 
 /// The stack of a worker: what a script within its limits needs, many times over.
@@ -73,6 +84,8 @@ struct Shared {
     workers: Vec<Worker>,
     /// Requests on their way, in all workers together.
     in_flight: AtomicUsize,
+    /// Requests whose body is on its way here.
+    receiving: AtomicUsize,
     /// Connections that are open.
     connections: AtomicUsize,
     /// Workers that accept connections.
@@ -82,6 +95,12 @@ struct Shared {
     tls: Option<Arc<Certificate>>,
     tally: Tally,
     status: Status,
+    recordings: Recordings,
+    traces: Traces,
+    /// Knows what is kept and what is known of upstreams; it sends nothing itself.
+    upstream: Upstream,
+    /// When the process began to serve, since 1970.
+    started: Duration,
 }
 
 /// A server that is running.
@@ -107,18 +126,25 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
     let set = Set::new(settings.clone(), routes, &tally);
+    let traces = Traces::new(settings.admin.traces);
+    let store = Store::with(&settings);
+    let upstream = Upstream::new(&settings, secrets.clone(), store.clone())?;
     let shared = Arc::new(Shared {
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
+        receiving: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),
         tls,
         tally,
         status: Status::default(),
+        recordings: Recordings::default(),
+        traces,
+        upstream,
+        started: <Upstream as Host>::now(),
     });
-    let store = Store::with(&shared.settings);
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;

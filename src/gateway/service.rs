@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,11 +25,13 @@ use super::{
     Shared, Upstream, clock,
     connection::Activity,
     metrics::{Fault, NOWHERE},
-    serving::Served,
+    recording::Noted,
+    serving::{Served, Set},
+    wellformed::is_well_formed,
 };
 use crate::{
     config::Settings,
-    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, answer, refuse},
+    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, record::Recorder, refuse},
 };
 
 /// The header that carries a request's id, in and out.
@@ -62,6 +64,17 @@ impl Service {
         Service { worker, shared, upstream, ids: Ids::new() }
     }
 
+    /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
+    pub(super) fn refresh(&self) {
+        match self.upstream.refresh() {
+            Ok(true) if self.worker == 0 => tracing::info!("certificates for upstreams were read again"),
+            Err(why) if self.worker == 0 => {
+                tracing::error!("new certificates for upstreams are not used, the old ones stay: {why}");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Answers a request; never fails, whatever happens becomes an answer.
     pub(super) async fn respond(
         self: Arc<Self>,
@@ -77,21 +90,56 @@ impl Service {
         // Kept to the end, whatever is loaded meanwhile.
         let set = self.shared.workers[self.worker].set();
         let served = set.find(request.uri().path());
-        let reached = Reached { settings: &set.settings, rule: served.map(|served| &*served.rule), id: text };
-        let outcome = self.without_panic(&reached, &mut request, body).await;
-        self.tell(&request, served, text, &outcome, clock().saturating_sub(started));
+        let rule = served.map(|served| &*served.rule);
+        let trace = rule.and_then(|_| self.shared.traces.begin());
+        let reached = Reached { settings: &set.settings, rule, id: text, trace: trace.as_ref() };
+        let outcome = match self.shared.recordings.take(reached.rule, text) {
+            None => self.without_panic(&reached, &mut request, body, &self.upstream).await,
+            Some(noted) => Box::pin(self.record(noted, &set, &reached, &mut request, body)).await,
+        };
+        let took = clock().saturating_sub(started);
+        self.tell(&request, served, text, &outcome, took);
+        if let (Some(trace), Some(rule)) = (&trace, rule) {
+            self.shared.traces.keep(rule, text, trace, &outcome, took);
+        }
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
         response.headers_mut().insert(REQUEST_ID, id);
-        if version < Version::HTTP_2 && self.shared.is_leaving() {
+        // After chunks a connection ends, so that nothing can hide behind them.
+        let is_last = !is_well_formed(&request) || request.headers().contains_key(header::TRANSFER_ENCODING);
+        if version < Version::HTTP_2 && (is_last || self.shared.is_leaving()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
 
+    /// Answers a request, and has a case made of it if that is what somebody waits for.
+    async fn record(
+        &self,
+        noted: Noted<'_>,
+        set: &Set,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+    ) -> Outcome {
+        let host = self.upstream.apart();
+        let recorder = Recorder::new(&host);
+        let outcome = self.without_panic(reached, request, body, &recorder).await;
+        if let Some(served) = set.find(request.uri().path()) {
+            noted.end(&served.rule, set, request, &outcome, recorder.into_recorded(), &self.shared);
+        }
+        outcome
+    }
+
     /// A fault of ours ends one request, not its connection with whoever else is on it.
-    async fn without_panic(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let work = pin!(self.within_limits(reached, request, body));
+    async fn without_panic<H: Host>(
+        &self,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+        host: &H,
+    ) -> Outcome {
+        let work = pin!(self.within_limits(reached, request, body, host));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -102,39 +150,58 @@ impl Service {
     }
 
     /// Answers within the deadline, if not too many others are being answered.
-    async fn within_limits(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
-        let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let _one_less = Leaving(&self.shared);
-        if in_flight >= settings.max_requests {
-            return refuse(rule, Failure::Overload, id);
+    async fn within_limits<H: Host>(
+        &self,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+        host: &H,
+    ) -> Outcome {
+        let Reached { settings, rule, id, .. } = *reached;
+        if !is_well_formed(request) {
+            return refuse(rule, Failure::Unreadable, id);
         }
         if request.headers().len() > settings.max_request_headers {
             return refuse(rule, Failure::TooManyHeaders, id);
         }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
-        let deadline =
-            pin!(tokio::time::sleep(rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0))));
-        let work = pin!(self.evaluate(reached, request, body));
+        let time = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0));
+        let deadline = pin!(tokio::time::sleep(time));
+        let work = pin!(self.evaluate(reached, request, body, clock() + time, host));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
         }
     }
 
-    async fn evaluate(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
-        let Reached { settings, rule, id } = *reached;
-        #[cfg(test)]
-        tests::stumble(request);
+    async fn evaluate<H: Host>(
+        &self,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+        until: Duration,
+        host: &H,
+    ) -> Outcome {
+        let Reached { settings, rule, id, trace } = *reached;
         // The bodies of other methods have no meaning here and are left unread.
         if request.method() == Method::POST {
+            // As many as there may be connections: streams of HTTP/2 are no way around that.
+            let Some(_place) = Place::take(&self.shared.receiving, self.shared.settings.max_connections) else {
+                return refuse(rule, Failure::Overload, id);
+            };
             match receive(body, settings.max_request_body).await {
                 Ok(body) => *request.body_mut() = body,
                 Err(failure) => return refuse(rule, failure, id),
             }
         }
-        let reception = Reception { query_token: settings.query_token };
-        answer(rule, request, id, reception, &self.upstream).await
+        // Not before: whoever sends slowly would take the place of those for whom there is something to do.
+        let Some(_place) = Place::take(&self.shared.in_flight, settings.max_requests) else {
+            return refuse(rule, Failure::Overload, id);
+        };
+        #[cfg(test)]
+        tests::stumble(request);
+        let reception = Reception { query_token: settings.query_token, until: Some(until) };
+        answer(rule, request, id, reception, host, trace).await
     }
 
     /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
@@ -148,7 +215,8 @@ impl Service {
         let status = outcome.response.status().as_u16();
         let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
-        tally.count(self.worker, status, took, calls.into(), outcome.calls.given_up.len() as u64);
+        tally.count(self.worker, outcome, took);
+        outcome.failure.iter().for_each(|failure| self.shared.tally.limit(failure));
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let given_up = (!outcome.calls.given_up.is_empty()).then(|| outcome.calls.given_up.join(","));
         let given_up = given_up.as_deref();
@@ -221,7 +289,9 @@ impl Service {
             }
         }
         if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {
-            tally.remember(Fault { time: Upstream::now(), status, reason: reason.into(), request_id: id.into() });
+            let step = outcome.failure.as_ref().map(|failure| failure.stage().to_string()).unwrap_or_default();
+            let (time, reason, request_id) = (Upstream::now(), reason.into(), id.into());
+            tally.remember(Fault { time, status, step, reason, request_id });
         }
     }
 }
@@ -232,14 +302,24 @@ struct Reached<'r> {
     rule: Option<&'r CompiledRule>,
     /// The request's id.
     id: &'r str,
+    /// Where its steps are noted, if that is wanted.
+    trace: Option<&'r Trace>,
 }
 
-/// Counts a request that is gone, however it went.
-struct Leaving<'a>(&'a Shared);
+/// One of so many places, until this is dropped, however that comes.
+struct Place<'a>(&'a AtomicUsize);
 
-impl Drop for Leaving<'_> {
+impl<'a> Place<'a> {
+    fn take(taken: &'a AtomicUsize, places: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let place = Place(taken);
+        (before < places).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

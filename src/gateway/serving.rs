@@ -47,6 +47,11 @@ impl Set {
         self.routes.find(path)
     }
 
+    /// All rules that serve.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.routes.iter().map(|(_, served)| &*served.rule)
+    }
+
     /// True if there is no rule.
     pub(super) fn is_empty(&self) -> bool {
         self.routes.iter().next().is_none()

@@ -31,8 +31,16 @@ impl Stamps {
     /// Looks at everything in a folder, and at other files.
     pub(super) fn of<'p>(folder: &Path, others: impl IntoIterator<Item = &'p PathBuf>) -> Self {
         let inside = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let all = inside.chain(others.into_iter().cloned());
-        Stamps(all.map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
+        Stamps::look(inside.chain(others.into_iter().cloned()))
+    }
+
+    /// Looks at these files.
+    pub(super) fn of_files<'p>(files: impl IntoIterator<Item = &'p PathBuf>) -> Self {
+        Stamps::look(files.into_iter().cloned())
+    }
+
+    fn look(files: impl Iterator<Item = PathBuf>) -> Self {
+        Stamps(files.map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
     }
 
     /// True if one of them changed so lately that a later change may not show.

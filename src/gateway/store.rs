@@ -50,6 +50,17 @@ impl Store {
         }
     }
 
+    /// An empty store for one request, that knows the same of the upstreams. It keeps no answers.
+    pub(super) fn apart(&self) -> Self {
+        let cache = || Cache::builder().max_capacity(MAX_ENTRIES).expire_after(Lifetime).build();
+        Store { ours: cache(), answers: cache(), seal: None, manners: self.manners.clone() }
+    }
+
+    /// Entries and bytes of answers, about: what is new or gone of late may not be counted yet.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.answers.entry_count(), self.answers.weighted_size())
+    }
+
     fn of(&self, key: &Key) -> &Cache<Key, Entry> {
         match key.kind() {
             Kind::Ours => &self.ours,

@@ -22,7 +22,8 @@ use super::{
     Store,
     clients::{self, Clients},
     clock,
-    manners::{Origin, asked_to_wait},
+    egress::{Barred, Lookup},
+    manners::{Counts, Origin, asked_to_wait},
 };
 use crate::{
     config::Settings,
@@ -47,10 +48,10 @@ pub enum Secrets {
     Given(Arc<HashMap<String, Secret>>),
 }
 
-/// The native host.
-#[derive(Debug)]
+/// The native host. Clones have the same connections and the same store.
+#[derive(Clone, Debug)]
 pub struct Upstream {
-    clients: Clients,
+    clients: Arc<Clients>,
     /// Pairs of origins as URLs write them: `https://host`, without a slash.
     reroute: Vec<(String, String)>,
     max_body: usize,
@@ -65,7 +66,15 @@ impl Upstream {
     /// # Errors
     /// When the roots cannot be read, or the TLS library cannot be set up.
     pub fn new(settings: &Settings, secrets: Secrets, store: Store) -> Result<Self, String> {
-        let clients = Clients::new(settings)?;
+        Upstream::with_lookup(settings, secrets, store, Lookup::system())
+    }
+
+    /// The same with another source of the addresses of names. They are judged as any.
+    ///
+    /// # Errors
+    /// As [`new`](Upstream::new).
+    pub fn with_lookup(settings: &Settings, secrets: Secrets, store: Store, lookup: Lookup) -> Result<Self, String> {
+        let clients = Arc::new(Clients::new(settings, lookup)?);
         let reroute = settings.upstream.reroute.iter();
         Ok(Upstream {
             clients,
@@ -75,6 +84,35 @@ impl Upstream {
             secrets,
             store,
         })
+    }
+
+    /// A host that has kept nothing, but has the same connections and manners.
+    pub(super) fn apart(&self) -> Self {
+        Upstream { store: self.store.apart(), ..self.clone() }
+    }
+
+    /// What was counted of each origin that was asked, where the operator says that it is.
+    pub(super) fn counts(&self) -> Vec<(Box<str>, Counts)> {
+        self.store.manners.counts()
+    }
+
+    /// The origin that is asked in place of this one.
+    pub(super) fn target(&self, origin: &str) -> String {
+        let target = self.reroute.iter().find(|(from, _)| from == origin);
+        target.map_or_else(|| origin.to_owned(), |(_, to)| to.clone())
+    }
+
+    /// Entries and bytes of the answers that are kept.
+    pub(super) fn kept(&self) -> (u64, u64) {
+        self.store.size()
+    }
+
+    /// Reads the certificates of upstreams again, if their files have changed; whether they have.
+    ///
+    /// # Errors
+    /// Why new ones cannot be used; those that were read before still are.
+    pub(super) fn refresh(&self) -> Result<bool, String> {
+        self.clients.refresh()
     }
 
     /// The same resource where the operator says that its origin is.
@@ -162,20 +200,23 @@ impl Host for Upstream {
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
+        let way = self.clients.way(request.url())?;
         let sent = Sent {
             origin: self.store.manners.of(&request.url()[..Position::BeforePath]),
             identity: identity.as_ref().map(|identity| identity.name()),
             request: request.try_clone(),
         };
         let pass = sent.origin.enter(clock, || sent.who(self.store.seal()?)).map_err(FetchError::Spared)?;
-        let made = identity.map(|identity| self.clients.of(&identity)).transpose()?;
-        let client = made.as_ref().unwrap_or(self.clients.plain());
+        let client = match identity {
+            Some(identity) => self.clients.of(&identity, way)?,
+            None => self.clients.plain(way),
+        };
         let outcome = match timeout {
-            Some(limit) => tokio::time::timeout(limit, self.exchange(client, request, &sent))
+            Some(limit) => tokio::time::timeout(limit, self.exchange(&client, request, &sent))
                 .await
                 .unwrap_or(Err(FetchError::Timeout)),
             // The deadline of the whole request holds.
-            None => self.exchange(client, request, &sent).await,
+            None => self.exchange(&client, request, &sent).await,
         };
         if let Ok(answer) = &outcome
             && let Some(wait) = asked_to_wait(answer, Self::now())
@@ -238,6 +279,10 @@ impl Host for Upstream {
     fn may_repeat(&self, address: &Url) -> bool {
         let address = self.lead(address.clone());
         self.store.manners.of(&address[..Position::BeforePath]).may_repeat()
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(limit, work).await.ok()
     }
 
     async fn pause(&self, least: Duration) {
@@ -323,6 +368,9 @@ fn fault(error: &reqwest::Error) -> FetchError {
     let mut refused = false;
     while let Some(source) = inner.source() {
         inner = source;
+        if let Some(barred) = inner.downcast_ref::<Barred>() {
+            return FetchError::Barred(barred.to_string());
+        }
         refused |= alert(inner).is_some_and(is_about_us);
     }
     let words = if std::ptr::eq(std::ptr::from_ref(inner).cast::<u8>(), std::ptr::from_ref(error).cast::<u8>()) {

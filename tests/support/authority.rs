@@ -57,7 +57,13 @@ impl Authority {
 
     /// A certificate for a name or an address.
     pub fn issue(&self, name: &str) -> Pair {
-        let params = CertificateParams::new([name.to_owned()]).expect("a sound name");
+        self.issue_as(name, |_| {})
+    }
+
+    /// The same with something changed.
+    pub fn issue_as(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a sound name");
+        change(&mut params);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be made");
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
@@ -72,6 +78,16 @@ impl Authority {
 
     /// A server on the loopback interface, with these versions of TLS.
     pub fn server(&self, clients: Clients, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+        self.server_as(&self.issue("127.0.0.1"), clients, versions)
+    }
+
+    /// The same with this certificate.
+    pub fn server_as(
+        &self,
+        own: &Pair,
+        clients: Clients,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("it is a certificate");
@@ -81,7 +97,6 @@ impl Authority {
             Clients::MayShow => verifier.allow_unauthenticated().build().expect("it has roots"),
             Clients::MustShow => verifier.build().expect("it has roots"),
         };
-        let own = self.issue("127.0.0.1");
         let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes()).map(|own| own.expect("it is PEM"));
         let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is PEM");
         ServerConfig::builder_with_provider(provider)

@@ -91,7 +91,7 @@ impl Setup {
         let loaded = load(&self.settings, &host).expect("the folder can be read");
         let request = http::Request::get(path).header("authorization", format!("Bearer {token}"));
         let request = request.body(bytes::Bytes::new()).expect("a sound request");
-        block_on(answer(loaded.routes.find(request.uri().path()), &request, "id", Reception::default(), &host))
+        block_on(answer(loaded.routes.find(request.uri().path()), &request, "id", Reception::default(), &host, None))
     }
 
     /// Serves. All rules must be sound.

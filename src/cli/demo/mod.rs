@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use super::{DONE, WRONG, interrupted, output, runtime};
 use crate::{
-    config::{Level, Log, Settings, Upstream as UpstreamSettings},
+    config::{Allowed, Level, Log, Settings, Upstream as UpstreamSettings},
     core::{Compiler, Host, Outgoing, Routes, Secret, problem::Source},
     gateway::{Secrets, Store, Upstream, start, start_log},
 };
@@ -49,7 +49,10 @@ async fn show(arguments: &Arguments) -> Result<u8, String> {
     };
     let key = Secret::new(provider::API_KEY);
     let secrets = Secrets::Given(Arc::new(HashMap::from([("DEMO_API_KEY".to_owned(), key)])));
-    let host = Upstream::new(&settings, secrets.clone(), Store::new())?;
+    // What asks for the show goes where the gateway's calls may not go by themselves.
+    let allow = [provider.ip(), arguments.listen.ip()].map(|address| Allowed::Network(address.into())).into();
+    let upstream = UpstreamSettings { allow, ..UpstreamSettings::default() };
+    let host = Upstream::new(&Settings { upstream, ..settings.clone() }, secrets.clone(), Store::new())?;
     let source = Source::new("rules/demo.toml", RULE);
     let (rule, problems) = Compiler::new::<Upstream>().compile("demo", &source, &serde_json::Map::new(), &host);
     output::show_problems(&problems.sorted());

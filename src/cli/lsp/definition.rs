@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::{
-    here::Here,
-    outline::{Outline, Spot, unquoted},
-    workspace::Kind,
+use crate::{
+    authoring::{
+        here::{Here, Kind},
+        outline::{Outline, Spot, unquoted},
+    },
+    core::words::{Names, Words},
 };
-use crate::core::words::{Names, Words};
 
 /// Where to go.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,21 +1,17 @@
 //! What is wrong with a text that may not be saved yet.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    place,
-    workspace::{Kind, Workspace, beside, stem},
-};
+use super::workspace::{Workspace, beside, kind, stem};
 use crate::{
+    authoring::{draft::Draft, here::Kind, place},
     config::Settings,
     core::{
-        Answer, Cases, Compiler, FetchError, Host, MAX_SOURCE, Outgoing, Secret, SecretSource,
-        identity::{Half, Identity},
+        Cases, Compiler, MAX_SOURCE,
         problem::{Problem, Severity, Source},
     },
-    gateway::Upstream,
 };
 
 /// The diagnostics of texts, by their addresses.
@@ -23,7 +19,7 @@ pub(super) type Found = BTreeMap<String, Vec<Value>>;
 
 /// Looks at a text and gives what is wrong with it, and with the script that it names.
 pub(super) fn diagnose(workspace: &Workspace, uri: &str, settings: &Settings, compiler: &Compiler) -> Found {
-    if Kind::of(uri) == Kind::Script {
+    if kind(uri) == Kind::Script {
         // What is wrong with it is known by its rule, which need not be open.
         let of_rule = workspace.rule(uri).map(|rule| diagnose(workspace, &rule.uri, settings, compiler));
         let own = of_rule.and_then(|mut found| found.remove(uri)).unwrap_or_default();
@@ -31,7 +27,7 @@ pub(super) fn diagnose(workspace: &Workspace, uri: &str, settings: &Settings, co
     }
     let Some(text) = workspace.read(uri) else { return Found::new() };
     let source = Source::new(uri, text.as_str());
-    let problems = match Kind::of(uri) {
+    let problems = match kind(uri) {
         Kind::Rule => rule(workspace, uri, &source, settings, compiler),
         Kind::Cases => Cases::read(&source).1,
         Kind::Settings | Kind::Script => Vec::new(),
@@ -109,42 +105,4 @@ fn range(problem: &Problem, text: &str) -> Value {
     let letters = |at: usize| source.get(..at).unwrap_or_default().chars().count();
     let byte = |letters: usize| text.char_indices().nth(letters).map_or(text.len(), |(at, _)| at);
     place::range(text, &(byte(letters(problem.place.span.start))..byte(letters(problem.place.span.end))))
-}
-
-/// A host for rules that are only compiled. Secrets need not be there: they belong to where the rule will run.
-struct Draft<'a> {
-    script: &'a dyn Fn(&str) -> Result<String, String>,
-}
-
-impl Host for Draft<'_> {
-    async fn fetch(&self, _: Outgoing) -> Result<Answer, FetchError> {
-        Err(FetchError::Connect("nothing is sent while a rule is written".into()))
-    }
-
-    fn secret(&self, _: &str, _: &SecretSource) -> Result<Secret, String> {
-        Ok(Secret::stand_in())
-    }
-
-    fn check(&self, _: &Identity) -> Result<(), (Half, String)> {
-        Ok(())
-    }
-
-    fn script(&self, file: &str) -> Result<String, String> {
-        (self.script)(file)
-    }
-
-    async fn pause(&self, _: Duration) {}
-
-    fn clock() -> Duration {
-        Upstream::clock()
-    }
-
-    fn now() -> Duration {
-        Upstream::now()
-    }
-}
-
-/// A compiler for such rules.
-pub(super) fn compiler() -> Compiler {
-    Compiler::new::<Draft<'_>>()
 }

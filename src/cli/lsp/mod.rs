@@ -9,15 +9,8 @@
 //! It writes no file. Only what is asked at a place is found out by tokens, which every text has; what is wrong with
 //! a text is what `claimsmith check` says of it.
 
-mod chain;
-mod complete;
 mod definition;
 mod diagnose;
-mod here;
-mod hover;
-mod outline;
-mod place;
-mod samples;
 mod transport;
 mod workspace;
 
@@ -28,13 +21,17 @@ use lsp_server::{Connection, ErrorCode, Message, Notification, Request, Response
 use serde_json::{Value, json};
 
 use self::{
-    complete::Item,
     definition::Target,
-    here::Here,
-    workspace::{Kind, Workspace, beside, stem},
+    workspace::{Workspace, beside, kind, stem},
 };
 use super::{Common, DONE};
 use crate::{
+    authoring::{
+        complete::{self, Item},
+        draft,
+        here::{Here, Kind},
+        hover, place,
+    },
     config::{self, Settings},
     core::{Compiler, format, problem::Source},
 };
@@ -62,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
         connection: &connection,
         workspace: Workspace::default(),
         settings,
-        compiler: diagnose::compiler(),
+        compiler: draft::compiler(),
         stale: BTreeSet::new(),
         told: BTreeMap::new(),
     };
@@ -142,13 +139,13 @@ impl Server<'_> {
         let uri = params["textDocument"]["uri"].as_str()?;
         let text = self.workspace.text(uri)?;
         let at = place::byte(text, &params["position"])?;
-        Some(Here::new(&self.workspace, uri, text, at).map_or(Value::Null, |here| say(uri, &here)))
+        Some(self.workspace.here(uri, text, at).map_or(Value::Null, |here| say(uri, &here)))
     }
 
     fn formatted(&self, params: &Value) -> Option<Value> {
         let uri = params["textDocument"]["uri"].as_str()?;
         let text = self.workspace.text(uri)?;
-        let formatted = (Kind::of(uri) != Kind::Script).then(|| format(&Source::new(uri, text)));
+        let formatted = (kind(uri) != Kind::Script).then(|| format(&Source::new(uri, text)));
         Some(match formatted {
             Some(Ok(new)) if new != text => json!([{ "range": place::range(text, &(0..text.len())), "newText": new }]),
             _ => json!([]),
@@ -183,7 +180,7 @@ impl Server<'_> {
         self.stale.insert(uri.to_owned());
         // A rule is judged with its script, and by whether it has cases.
         let name = stem(uri);
-        let near = self.workspace.uris().filter(|open| Kind::of(open) == Kind::Rule && is_near(open, uri, &name));
+        let near = self.workspace.uris().filter(|open| kind(open) == Kind::Rule && is_near(open, uri, &name));
         self.stale.extend(near.cloned().collect::<Vec<_>>());
     }
 
@@ -214,7 +211,7 @@ impl Server<'_> {
 /// True for a rule that a changed text belongs to.
 fn is_near(rule: &str, changed: &str, name: &str) -> bool {
     let folder = |uri: &str| uri.rsplit_once('/').map(|(folder, _)| folder.to_owned());
-    rule != changed && folder(rule) == folder(changed) && (Kind::of(changed) == Kind::Script || stem(rule) == name)
+    rule != changed && folder(rule) == folder(changed) && (kind(changed) == Kind::Script || stem(rule) == name)
 }
 
 fn completions(_: &str, here: &Here<'_>) -> Value {

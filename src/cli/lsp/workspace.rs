@@ -4,47 +4,27 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use url::Url;
 
-use super::{outline::Outline, samples::Samples};
 use crate::{
-    config::SETTINGS,
-    core::{
-        MAX_SOURCE,
-        words::{CASES, RULE, Table},
+    authoring::{
+        here::{Here, Kind, Rule},
+        samples::Samples,
     },
+    config::SETTINGS,
+    core::MAX_SOURCE,
     gateway::{bytes_beside, source},
 };
 
 /// Texts that are open at once; an editor has fewer.
 const MOST: usize = 500;
 
-/// What a text is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Rule,
-    Cases,
-    Script,
-    Settings,
-}
-
-impl Kind {
-    pub(super) fn of(uri: &str) -> Kind {
-        let name = uri.rsplit('/').next().unwrap_or_default();
-        match name {
-            "claimsmith.toml" => Kind::Settings,
-            name if name.ends_with(".test.toml") => Kind::Cases,
-            name if name.ends_with(".rhai") => Kind::Script,
-            _ => Kind::Rule,
-        }
-    }
-
-    /// The table that the whole text is, if it is one.
-    pub(super) fn table(self) -> Option<&'static Table> {
-        match self {
-            Kind::Rule => Some(&RULE),
-            Kind::Cases => Some(&CASES),
-            Kind::Settings => Some(&SETTINGS),
-            Kind::Script => None,
-        }
+/// What a text is, by its name.
+pub(super) fn kind(uri: &str) -> Kind {
+    let name = uri.rsplit('/').next().unwrap_or_default();
+    match name {
+        "claimsmith.toml" => Kind::Settings,
+        name if name.ends_with(".test.toml") => Kind::Cases,
+        name if name.ends_with(".rhai") => Kind::Script,
+        _ => Kind::Rule,
     }
 }
 
@@ -62,14 +42,6 @@ pub(super) struct Workspace {
     documents: BTreeMap<String, Document>,
 }
 
-/// The rule that a text belongs to.
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) uri: String,
-    pub(super) text: String,
-    pub(super) outline: Outline,
-}
-
 impl Workspace {
     /// Takes a text, as it is opened or changed. One that is too large counts as empty.
     pub(super) fn put(&mut self, uri: &str, text: String) {
@@ -77,7 +49,7 @@ impl Workspace {
             return;
         }
         let before = self.documents.remove(uri).and_then(|document| document.cases);
-        let fits = text.len() <= MAX_SOURCE && Kind::of(uri) == Kind::Cases;
+        let fits = text.len() <= MAX_SOURCE && kind(uri) == Kind::Cases;
         let cases = if fits { text.parse().ok().or(before) } else { None };
         self.documents.insert(uri.to_owned(), Document { text, cases });
     }
@@ -98,14 +70,20 @@ impl Workspace {
 
     /// The rule of a text: itself, or the one beside it with the same name.
     pub(super) fn rule(&self, uri: &str) -> Option<Rule> {
-        let uri = match Kind::of(uri) {
+        let uri = match kind(uri) {
             Kind::Rule => uri.to_owned(),
             Kind::Cases | Kind::Script => beside(uri, &format!("{}.toml", stem(uri)))?,
             Kind::Settings => return None,
         };
         let text = self.read(&uri)?;
-        let outline = if text.len() <= MAX_SOURCE { Outline::new(&text) } else { Outline::default() };
-        Some(Rule { uri, text, outline })
+        Some(Rule::new(&uri, text))
+    }
+
+    /// A place of a text, with all that is known around it.
+    pub(super) fn here<'a>(&self, uri: &str, text: &'a str, at: usize) -> Option<Here<'a>> {
+        let rule = self.rule(uri);
+        let samples = rule.as_ref().map(|rule| self.samples(rule)).unwrap_or_default();
+        Here::new((kind(uri), Some(&SETTINGS)), text, at, rule, samples)
     }
 
     /// What was recorded for a rule.
@@ -176,7 +154,7 @@ mod tests {
         }
         assert_eq!(beside(rule, "../x.toml"), None);
         assert_eq!(stem("untitled:Untitled-1"), "Untitled-1");
-        assert_eq!(Kind::of("file:///x/claimsmith.toml"), Kind::Settings);
+        assert_eq!(kind("file:///x/claimsmith.toml"), Kind::Settings);
     }
 
     #[test]
@@ -187,7 +165,7 @@ mod tests {
         workspace.put(cases, "[[case]]\n[[case.answer]]\nurl = \"https://a.example/\"\njson = '{\"id\": 7}'\n".into());
         let members = |workspace: &Workspace| {
             let rule = workspace.rule(cases).expect("it is open");
-            workspace.samples(&rule).members(&[super::super::chain::Step::Name("user".into())]).len()
+            workspace.samples(&rule).members(&[crate::authoring::chain::Step::Name("user".into())]).len()
         };
         assert_eq!(members(&workspace), 1);
         workspace.put(cases, "[[case]\n".into());

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Plan, time};
-use crate::core::CallOutline;
+use super::{Plan, kept, time};
+use crate::core::{CallOutline, Lifetimes};
 
 /// An arrow of a drawing: from, to, and what is read.
 struct Arrow {
@@ -69,6 +69,7 @@ pub(super) fn dot(plan: &Plan) -> String {
 
 pub(super) fn json(plan: &Plan) -> Value {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let cache = |cache: &Lifetimes| json!({ "ttl_ms": millis(cache.ttl), "stale_ms": millis(cache.stale), "refused_ms": millis(cache.refused) });
     let outline = &plan.outline;
     let calls: Vec<_> = outline
         .calls
@@ -96,6 +97,7 @@ pub(super) fn json(plan: &Plan) -> Value {
                 "max_pages": call.pages,
                 "repeats": call.repeats,
                 "redirects": call.redirects,
+                "cache": call.cache.as_ref().map(cache),
                 "timeout_ms": call.timeout.map(millis),
                 "longest_ms": call.longest.map(millis),
                 "feeds": plan.fed_by(number),
@@ -116,6 +118,7 @@ pub(super) fn json(plan: &Plan) -> Value {
         "rule": plan.rule,
         "deadline_ms": millis(plan.deadline),
         "token": outline.token.map(|(words, limit)| json!({ "how": words, "longest_ms": limit.map(millis) })),
+        "cache": outline.cache.as_ref().map(cache),
         "calls": calls,
         "readers": readers,
         "longest": {
@@ -135,6 +138,7 @@ fn words(call: &CallOutline) -> Vec<String> {
     marks.extend(call.pages.map(|pages| format!("at most {pages} pages")));
     marks.extend((call.repeats > 0).then(|| format!("repeated up to {}×", call.repeats)));
     lines.push(marks.join(", "));
+    lines.extend(call.cache.as_ref().map(kept));
     lines.extend(call.when.as_ref().map(|when| format!("when {when}")));
     lines
 }

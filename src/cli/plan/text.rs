@@ -1,6 +1,6 @@
 //! A plan round by round: what starts together stands together.
 
-use super::{Plan, time};
+use super::{Plan, kept, time};
 use crate::{cli::output::count, core::CallOutline};
 
 pub(super) fn draw(plan: &Plan) -> String {
@@ -14,6 +14,10 @@ pub(super) fn draw(plan: &Plan) -> String {
         plan.outline.readers.iter().filter(|reader| reader.kind == "claim").count(),
         time(plan.deadline)
     )];
+    if let Some(cache) = &plan.outline.cache {
+        lines.push(String::new());
+        lines.push(format!("before   the whole answer is {}", kept(cache)));
+    }
     if let Some((words, limit)) = plan.outline.token {
         lines.push(String::new());
         lines.push(format!("first    the caller's token is {words}, {}", limited(limit)));
@@ -52,6 +56,7 @@ fn about(plan: &Plan, number: usize, call: &CallOutline) -> Vec<String> {
         lines.push(format!("for each of {path}: at most {max}, {concurrency} at once"));
     }
     lines.extend(call.pages.map(|pages| format!("page by page: at most {pages}")));
+    lines.extend(call.cache.as_ref().map(kept));
     let mut marks = Vec::new();
     if call.optional {
         marks.push("optional".to_owned());

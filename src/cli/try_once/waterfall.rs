@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use crate::core::{
-    Step,
-    trace::{Attempt, Call, Outcome, Span},
+use crate::{
+    authoring::report::{as_call, critical_path},
+    core::{
+        Step,
+        trace::{Attempt, Call, Outcome, Span},
+    },
 };
 
 /// An exchange is on its way.
@@ -44,13 +47,6 @@ pub(super) fn draw(steps: &[Step], width: usize) -> Vec<String> {
     lines
 }
 
-fn as_call(step: &Step) -> Option<&Call> {
-    match step {
-        Step::Call(call) => Some(call),
-        _ => None,
-    }
-}
-
 /// The token was verified before any call.
 fn verification(step: &Step) -> Option<Row> {
     match step {
@@ -62,28 +58,6 @@ fn verification(step: &Step) -> Option<Row> {
         }),
         _ => None,
     }
-}
-
-/// The calls that decided how long it took, in the order in which they ran.
-pub(super) fn longest_way(steps: &[Step]) -> Vec<&str> {
-    critical_path(&steps.iter().filter_map(as_call).collect::<Vec<_>>())
-}
-
-/// The calls that decided how long it took: the last to end, the one that this waited for, and so on.
-fn critical_path<'c>(calls: &[&'c Call]) -> Vec<&'c str> {
-    let end = |name: &str| {
-        let own = calls.iter().filter(|call| call.name == name);
-        own.filter_map(|call| Some((call.time?.1, *call))).max_by_key(|(end, _)| *end)
-    };
-    let last = calls.iter().filter_map(|call| Some((call.time?.1, *call))).max_by_key(|(end, _)| *end);
-    let mut path = Vec::new();
-    let mut next = last.map(|(_, call)| call);
-    while let Some(call) = next.filter(|call| !path.contains(&&*call.name)) {
-        path.push(&*call.name);
-        next = call.after.iter().filter_map(|name| end(name)).max_by_key(|(end, _)| *end).map(|(_, call)| call);
-    }
-    path.reverse();
-    path
 }
 
 /// A call's bar, and one for each of its requests and exchanges if there are several.
@@ -217,7 +191,7 @@ mod tests {
             "  * the longest way: user → teams",
         ];
         assert_eq!(draw(&steps, 60), expected);
-        assert_eq!(longest_way(&steps), ["user", "teams"]);
+        assert_eq!(crate::authoring::report::longest_way(&steps), ["user", "teams"]);
     }
 
     #[test]

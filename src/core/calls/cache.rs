@@ -30,6 +30,8 @@ pub(super) struct Cache {
 pub(super) enum Came {
     /// The upstream was asked for this request.
     Asked,
+    /// The same, as nothing was kept.
+    Missed,
     /// It was asked for another that is the same.
     Shared,
     /// It was there, and is as good as new until then.
@@ -101,7 +103,7 @@ impl Cache {
             told.did("old answer", Told::clock(round), || answer.status.as_u16().to_string(), round);
             return Got { answer: Ok(Answer::clone(answer)), came: Came::Stale, pending: None };
         }
-        let came = if asked { Came::Asked } else { Came::Shared };
+        let came = if asked { Came::Missed } else { Came::Shared };
         let pending = match &outcome {
             Ok(answer) if asked => Some(Box::new(Pending { key, answer: answer.clone(), old })),
             _ => None,

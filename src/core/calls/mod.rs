@@ -91,7 +91,7 @@ pub enum Cause {
 }
 
 /// What the calls of a request came to.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Calls that were sent.
     pub sent: u32,
@@ -99,8 +99,12 @@ pub struct Summary {
     pub given_up: Vec<String>,
     /// Answers for which nobody was asked: they were kept, or another request was waiting for them.
     pub kept: u32,
+    /// Those among them that another request was waiting for.
+    pub shared: u32,
     /// Those among them that are old, and stand in for others that cannot be had.
     pub stale: u32,
+    /// Answers that could have been kept, and were not there.
+    pub missed: u32,
     /// How long what came of it may be used again, if the rule wants to.
     pub again: Freshness,
 }
@@ -111,14 +115,17 @@ impl Summary {
         self.again = self.again.and(returned.again);
         match returned.came {
             Came::Asked => {}
+            Came::Missed => self.missed += 1,
             // It was taken for one that is sent.
             Came::Shared | Came::Kept(_) => {
                 self.sent = self.sent.saturating_sub(1);
                 self.kept += 1;
+                self.shared += u32::from(returned.came == Came::Shared);
             }
             Came::Stale => {
                 self.kept += 1;
                 self.stale += 1;
+                self.missed += 1;
             }
         }
     }
@@ -134,6 +141,17 @@ pub struct Round<'a, H> {
     pub trace: Option<&'a Trace>,
     /// When the evaluation began, for the trace.
     pub began: Duration,
+    /// When the answer of the rule has to be there, by the host's clock.
+    pub until: Option<Duration>,
+}
+
+impl<H: Host> Round<'_, H> {
+    /// How long a call may take besides its own limit. One that is optional leaves something of the deadline to what
+    /// comes after it, so that the request is answered without it, and not too late.
+    fn patience(&self, call: &Call) -> Option<Duration> {
+        let until = self.until.filter(|_| call.optional)?;
+        Some(until.saturating_sub(H::clock()) * 4 / 5)
+    }
 }
 
 /// Runs all calls; their answers are in `facts` afterwards.

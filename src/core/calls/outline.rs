@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
     auth::OwnToken,
     plan::{Address, Call, Plan},
 };
 use crate::core::{
     facts::Root,
+    rule::Lifetimes,
     trace::{Point, PointKind},
     value::{Condition, Mentions, Template},
 };
@@ -41,6 +44,8 @@ pub struct Outline {
     pub repeats: u8,
     /// The most redirects that it follows.
     pub redirects: u8,
+    /// How long its answer is used again.
+    pub cache: Option<Lifetimes>,
     /// The limit of one request; without it the deadline alone ends it.
     pub timeout: Option<Duration>,
     /// How long all its requests may take together, one after another where they wait for one another.
@@ -62,6 +67,18 @@ impl Plan {
     pub fn outline(&self) -> Vec<Outline> {
         let rounds = self.rounds();
         self.calls.iter().zip(rounds).map(|(call, round)| self.call(call, round)).collect()
+    }
+
+    /// Where the calls may go, and where our own tokens come from: scheme, host and port.
+    pub fn origins(&self) -> impl Iterator<Item = String> {
+        self.calls.iter().flat_map(|call| {
+            let url = match &call.address {
+                Address::Fixed(url, _) | Address::Template(_, url) => url,
+            };
+            let urls = [Some(url), call.own_token.as_ref().map(OwnToken::endpoint), call.decoder.keys()];
+            let others = call.redirects.others.iter().cloned();
+            urls.into_iter().flatten().map(Url::origin).chain(others).map(|origin| origin.ascii_serialization())
+        })
     }
 
     /// What coverage asks of the calls: that conditions hold and do not, and that optional calls fail.
@@ -133,6 +150,7 @@ impl Plan {
             pages: call.paginate.as_ref().map(|paginate| paginate.max_pages),
             repeats: call.retry.as_ref().map_or(0, |retry| retry.times),
             redirects: call.redirects.max,
+            cache: call.cache.as_ref().map(|cache| cache.lifetimes),
             timeout: call.timeout,
             longest: call.timeout.map(|timeout| longest(call, timeout)),
         }

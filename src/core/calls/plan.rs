@@ -139,6 +139,19 @@ impl Plan {
         }
     }
 
+    /// Keeps the answers whole, for somebody who wants to see them.
+    pub fn keep_all(&mut self) {
+        for call in &mut self.calls {
+            call.shape.add(&[]);
+            call.meta.widen(&["status".to_owned()]);
+        }
+    }
+
+    /// The names of the calls, in the order of the rule.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().map(|call| &*call.name)
+    }
+
     /// What the calls themselves read.
     pub fn mentions(&self) -> &Mentions {
         &self.mentions

@@ -29,7 +29,13 @@ impl Retry {
         let wait = FIRST_WAIT * 2_u32.pow(u32::from(attempts.saturating_sub(1)));
         match outcome {
             Err(FetchError::Connect(_) | FetchError::Broken(_)) => Some(wait),
-            Err(FetchError::Timeout | FetchError::TooLarge(_) | FetchError::Refused(_) | FetchError::Spared(_)) => None,
+            Err(
+                FetchError::Timeout
+                | FetchError::TooLarge(_)
+                | FetchError::Refused(_)
+                | FetchError::Spared(_)
+                | FetchError::Barred(_),
+            ) => None,
             Ok(answer) if !self.on.contains(&answer.status.as_u16()) => None,
             // Who limits the rate has to say when it is worth to come again; others need not.
             Ok(answer) if !answer.headers.contains_key(header::RETRY_AFTER) => {

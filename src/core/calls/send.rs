@@ -85,6 +85,7 @@ pub(super) fn prepare<H>(
     };
     let body = call.body.render(facts, memory, round.token, field).map_err(Cause::Value)?.into();
     let shown = match round.trace {
+        Some(trace) if trace.is_discreet() => vec![as_written(call)],
         Some(_) => show(call, facts, memory).map_err(Cause::Value)?,
         None => Shown::new(),
     };
@@ -148,6 +149,16 @@ fn parse(text: &str, fixed: &Url) -> Option<Url> {
     (url.origin() == fixed.origin() && url.path() == path && url.fragment().is_none()).then_some(url)
 }
 
+/// Method and address as the rule has them, without a query: what fills the places is somebody's.
+fn as_written(call: &Call) -> String {
+    let address = match &call.address {
+        Address::Fixed(_, shown) => shown,
+        Address::Template(text, _) => text.text(),
+    };
+    let more = if call.query.is_empty() && !address.contains('?') { "" } else { "?…" };
+    format!("{} {}{more}", call.method, address.split('?').next().unwrap_or_default())
+}
+
 fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Failure> {
     let mut line = match &call.address {
         Address::Fixed(_, shown) => shown.clone(),
@@ -186,16 +197,17 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
     let Ready { outgoing, shown } = ready;
     let mut told = Told::new(shown);
     told.depart(call, of.1, round);
-    let Got { answer, came, pending } = match &call.cache {
-        None => Got::asked(exchange(call, outgoing, round, &mut told).await),
-        Some(cache) => Box::pin(cache.get(call, outgoing, round, &mut told)).await,
-    };
-    let (answer, kept) = match answer {
-        Ok(answer) => {
-            let kept = receive(call, &answer, round.host).await;
-            (Some(answer), kept)
+    let (Got { answer, came, pending }, kept) = match round.patience(call) {
+        None => reach(call, outgoing, round, &mut told).await,
+        Some(limit) => {
+            let reached = round.host.within(limit, Box::pin(reach(call, outgoing, round, &mut told))).await;
+            reached.unwrap_or_else(|| (Got::asked(Err(Cause::Fetch(FetchError::Timeout))), None))
         }
-        Err(cause) => (None, Err(cause)),
+    };
+    let (answer, kept) = match (answer, kept) {
+        (Ok(answer), Some(kept)) => (Some(answer), kept),
+        (Ok(_), None) => (None, Err(Cause::Fetch(FetchError::Timeout))),
+        (Err(cause), _) => (None, Err(cause)),
     };
     told.arrive(round);
     let again = match (&answer, &kept) {
@@ -205,12 +217,30 @@ pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready,
     Returned { of, told, answer, kept, came, again, pending }
 }
 
+/// Gets an answer, and reads it if there is one.
+async fn reach<H: Host>(
+    call: &Call,
+    outgoing: Outgoing,
+    round: &Round<'_, H>,
+    told: &mut Told,
+) -> (Got, Option<Result<Kept, Cause>>) {
+    let got = match &call.cache {
+        None => Got::asked(exchange(call, outgoing, round, told).await),
+        Some(cache) => Box::pin(cache.get(call, outgoing, round, told)).await,
+    };
+    let kept = match &got.answer {
+        Ok(answer) => Some(receive(call, answer, round.host).await),
+        Err(_) => None,
+    };
+    (got, kept)
+}
+
 /// How long an answer may be used again: as it says itself, and as the claims of a JWT say that it is.
 fn again(call: &Call, answer: &Answer, kept: &Kept, came: Came, now: Duration) -> Freshness {
     let own = match came {
         Came::Stale => Freshness::NONE,
         Came::Kept(until) => Freshness { fresh: until.saturating_sub(now), ..Freshness::of(answer, now) },
-        Came::Asked | Came::Shared => Freshness::of(answer, now),
+        Came::Asked | Came::Missed | Came::Shared => Freshness::of(answer, now),
     };
     match (&call.decoder, kept) {
         (Decoder::Jwt(_), Kept::Whole(Value::Object(claims))) => {

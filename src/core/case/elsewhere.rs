@@ -7,7 +7,8 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{
-    Answered, Case, Cases, Files, USUAL_NOW, Verdict, compare, compiler, recorded::Recording, request, verdict::Members,
+    Answered, Case, Cases, Files, USUAL_NOW, Verdict, compare, compiler, recorded::Recording, request_of,
+    verdict::Members,
 };
 use crate::core::{
     host::Host,
@@ -39,7 +40,7 @@ impl Cases {
         let recording = Recording::new(case, files);
         let (rule, _) = compiler(false).compile(name, source, &case.vars, &recording);
         let subject = rule.ok_or("the rule is refused")?.subject().to_owned();
-        Ok(Elsewhere { case, recording, request: request(case, name)?, subject })
+        Ok(Elsewhere { case, recording, request: request_of(case, name)?, subject })
     }
 }
 

@@ -29,8 +29,22 @@ pub type Files<'a> = &'a (dyn Fn(&str) -> Result<Vec<u8>, String> + Sync);
 /// The time of a case that does not say when it happens: 2026-01-01T00:00:00Z.
 pub const USUAL_NOW: Duration = Duration::from_secs(1_767_225_600);
 
+/// Why there is no answer where the case has none.
+pub const NOT_RECORDED: &str = "no answer is recorded";
+
 thread_local! {
     static NOW: Cell<Duration> = const { Cell::new(USUAL_NOW) };
+    static CLOCK: Cell<fn() -> Duration> = const { Cell::new(stopped) };
+}
+
+fn stopped() -> Duration {
+    Duration::ZERO
+}
+
+/// Has scripts of this thread's evaluations bounded in time too, as on the gateway. Without it only their operations
+/// and sizes are, so that a case comes out the same on a slow machine.
+pub fn set_clock(clock: fn() -> Duration) {
+    CLOCK.set(clock);
 }
 
 /// Sets the time of this thread's evaluations.
@@ -43,8 +57,8 @@ pub fn time() -> Duration {
     NOW.get()
 }
 
-/// The host of one case.
-pub(super) struct Recording<'a> {
+/// A host that answers as one case says.
+pub struct Recording<'a> {
     case: &'a Case,
     files: Files<'a>,
     /// Which answers were asked for.
@@ -58,7 +72,7 @@ pub(super) struct Recording<'a> {
 
 impl<'a> Recording<'a> {
     /// The host of a case; its time begins.
-    pub(super) fn new(case: &'a Case, files: Files<'a>) -> Self {
+    pub fn new(case: &'a Case, files: Files<'a>) -> Self {
         set_time(case.now);
         Recording {
             case,
@@ -72,7 +86,7 @@ impl<'a> Recording<'a> {
     }
 
     /// The secrets that the rule asked for.
-    pub(super) fn asked_secrets(&self) -> BTreeSet<String> {
+    pub fn asked_secrets(&self) -> BTreeSet<String> {
         self.secrets.borrow().clone()
     }
 
@@ -83,7 +97,7 @@ impl<'a> Recording<'a> {
     }
 
     /// What was wrong with the requests, and the answers that nobody asked for.
-    pub(super) fn faults(self) -> Vec<Fault> {
+    pub fn faults(self) -> Vec<Fault> {
         let used = self.used.into_inner();
         let unused: Vec<_> =
             self.case.answers.iter().zip(used).filter(|(_, used)| !used).map(|(answer, _)| answer).collect();
@@ -142,7 +156,7 @@ impl Host for Recording<'_> {
         once_more().await;
         let Some(recorded) = found else {
             self.unanswered.borrow_mut().push((outgoing.method, outgoing.url));
-            return Err(FetchError::Connect("no answer is recorded".into()));
+            return Err(FetchError::Connect(NOT_RECORDED.into()));
         };
         for what in judge(&recorded.expect, &outgoing) {
             self.fault(Fault::Request { request: words(&outgoing.method, &outgoing.url), what });
@@ -179,7 +193,7 @@ impl Host for Recording<'_> {
     async fn pause(&self, _: Duration) {}
 
     fn clock() -> Duration {
-        Duration::ZERO
+        CLOCK.get()()
     }
 
     fn now() -> Duration {

@@ -51,8 +51,9 @@ fn key<H>(seal: &Seal, work: &Work<'_, H>) -> Key {
     let request = work.rule.reads_request.then(|| work.describe().to_string());
     seal.name("answer of a rule")
         .part(work.rule.revision.bytes())
-        .part(work.token.value())
-        .list(received.as_ref().map(|field| field.as_bytes().to_owned()))
+        // The field that the token came in holds it.
+        .list(received.as_ref().map(http::HeaderValue::as_bytes))
+        .list(received.is_none().then(|| work.token.value()))
         .list(request)
         .key()
 }
@@ -72,8 +73,11 @@ async fn anew<H: Host>(
         make(lifetimes, key, old.as_ref(), &work, calls).await
     };
     let outcome = host.shared(&key.flight(), flight).await;
-    if !asked {
+    if asked {
+        calls.missed += 1;
+    } else {
         calls.kept += 1;
+        calls.shared += 1;
         note(trace, "another request waits for the same answer");
     }
     match outcome {

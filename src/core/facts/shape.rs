@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::skim::skim;
+use super::{skim::skim, weight::is_too_heavy};
 
 /// What is read of a JSON value.
 #[derive(Debug, PartialEq)]
@@ -65,7 +65,8 @@ impl Shape {
     /// Parses a text, keeping what is in the shape.
     ///
     /// # Errors
-    /// When the text is not JSON, or nested deeper than 128 levels where it is kept.
+    /// When the text is not JSON, or nested deeper than 128 levels where it is kept; an error of data, if more would be
+    /// kept than is good.
     pub fn parse(&self, text: &str) -> Result<Kept, serde_json::Error> {
         match self {
             Shape::Whole => self.parse_thoroughly(text),
@@ -74,6 +75,10 @@ impl Shape {
     }
 
     pub(super) fn parse_thoroughly(&self, text: &str) -> Result<Kept, serde_json::Error> {
+        // Of a text that is not read the quick way it is not known how much of it is kept.
+        if is_too_heavy(text) {
+            return Err(serde::de::Error::custom("too much"));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         let kept = self.deserialize(&mut reader)?;
         reader.end()?;

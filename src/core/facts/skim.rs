@@ -6,7 +6,10 @@
 
 use serde_json::Value;
 
-use super::shape::{Kept, Shape};
+use super::{
+    shape::{Kept, Shape},
+    weight::is_too_heavy,
+};
 
 /// Levels of nesting that it follows: fewer than serde_json allows where a value is kept.
 const MAX_DEPTH: usize = 32;
@@ -41,6 +44,9 @@ impl<'t> Reader<'t> {
             (Shape::Whole, first) => {
                 if *first != b'"' {
                     self.skip(depth)?;
+                }
+                if is_too_heavy(&self.text[start..self.at()]) {
+                    return None;
                 }
                 serde_json::from_str(&self.text[start..self.at()]).ok().map(Kept::Whole)
             }

@@ -150,9 +150,9 @@ impl Redactor {
         let words = || "the case says so".to_owned();
         let reply = match &exchange.reply {
             None | Some(Err(FetchError::Timeout)) => Err(FetchError::Timeout),
-            Some(Err(FetchError::Connect(_) | FetchError::Refused(_) | FetchError::Spared(_))) => {
-                Err(FetchError::Connect(words()))
-            }
+            Some(Err(
+                FetchError::Connect(_) | FetchError::Refused(_) | FetchError::Spared(_) | FetchError::Barred(_),
+            )) => Err(FetchError::Connect(words())),
             Some(Err(FetchError::Broken(_) | FetchError::TooLarge(_))) => Err(FetchError::Broken(words())),
             Some(Ok(answer)) => Ok(self.answer(answer)),
         };

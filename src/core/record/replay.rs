@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use url::Url;
+
 use super::{
     recorder::{Event, Exchange, Recorded},
     redact::{Answered, Credentials},
@@ -30,6 +32,7 @@ pub(super) struct Replay<'a> {
     /// The requests so far, each with the number of its exchange.
     sent: RefCell<Vec<Outgoing>>,
     pauses: Cell<usize>,
+    repeats: Cell<usize>,
     /// How many of the ends were reached.
     ended: Cell<usize>,
     /// Who waits for which end.
@@ -53,6 +56,7 @@ impl<'a> Replay<'a> {
             kept: Kept::default(),
             sent: RefCell::default(),
             pauses: Cell::default(),
+            repeats: Cell::default(),
             ended: Cell::default(),
             waiting: RefCell::default(),
             fault: RefCell::default(),
@@ -168,6 +172,11 @@ impl Host for Replay<'_> {
 
     async fn forget(&self, key: &Key, stale: &Entry) {
         self.kept.forget(key, stale);
+    }
+
+    fn may_repeat(&self, _: &Url) -> bool {
+        let number = self.repeats.replace(self.repeats.get() + 1);
+        self.recorded.repeats.get(number).copied().unwrap_or(true)
     }
 
     async fn pause(&self, _: Duration) {

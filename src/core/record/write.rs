@@ -106,7 +106,7 @@ fn answer(exchange: &Exchange) -> Vec<String> {
     match &exchange.reply {
         Some(Ok(answer)) => lines.extend(reply(answer)),
         Some(Err(FetchError::Timeout)) | None => lines.push("fail = \"timeout\"".into()),
-        Some(Err(FetchError::Connect(_) | FetchError::Refused(_) | FetchError::Spared(_))) => {
+        Some(Err(FetchError::Connect(_) | FetchError::Refused(_) | FetchError::Spared(_) | FetchError::Barred(_))) => {
             lines.push("fail = \"connect\"".into());
         }
         Some(Err(FetchError::Broken(_) | FetchError::TooLarge(_))) => lines.push("fail = \"broken\"".into()),

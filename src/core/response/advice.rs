@@ -145,6 +145,9 @@ impl Cause {
             Cause::OwnToken(TokenFault::Fetch(FetchError::Timeout)) | Cause::Fetch(FetchError::Timeout) => {
                 "the deadline is spent"
             }
+            Cause::OwnToken(TokenFault::Fetch(FetchError::Barred(_))) | Cause::Fetch(FetchError::Barred(_)) => {
+                "an address that calls may not reach: it is not public, and `upstream.allow` does not name it"
+            }
             Cause::OurCredentials(_) | Cause::OwnToken(_) | Cause::Fetch(FetchError::Refused(_)) => {
                 "the provider refuses our own credentials, or gives us no token"
             }
@@ -169,6 +172,7 @@ impl Cause {
                 "get a fresh token of this provider; if it is fresh, check how [call.{call}] sends it: `token = …`"
             ),
             Cause::Forbidden => format!("ask for the scope that [call.{call}] needs when the user logs in"),
+            Cause::OwnToken(TokenFault::Fetch(error @ FetchError::Barred(_))) => fetch(error, call),
             Cause::OurCredentials(_) | Cause::OwnToken(_) => {
                 format!("check the secrets that [call.{call}] uses, and where its `auth` puts them")
             }
@@ -211,6 +215,9 @@ fn fetch(error: &FetchError, call: &str) -> String {
         FetchError::TooLarge(_) => "ask for less, or raise the setting `upstream.max_body`".into(),
         FetchError::Refused(_) => format!("check the certificate and the key in `auth.mtls` of [call.{call}]"),
         FetchError::Broken(_) => format!("try again; `retry = 1` in [call.{call}] repeats it"),
+        FetchError::Barred(_) => {
+            "if it is meant to be reached, name its origin or network in the setting `upstream.allow`".into()
+        }
         FetchError::Spared(Spare::Resting) => {
             "look at the failures before this one: it is tried again by itself".into()
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::core::problem::{Problems, Source};
 
 /// One case as written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Case {
     /// What it shows.
     pub name: Text,
@@ -51,7 +51,7 @@ impl Case {
 }
 
 /// The caller's request, as far as a case sets it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Inbound {
     /// `POST` or, without it, `GET`.
     pub method: Option<Text>,
@@ -62,7 +62,7 @@ pub struct Inbound {
 }
 
 /// What the rule is to answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Expected {
     /// Exactly these claims.
     Claims(Map<String, Value>),
@@ -76,7 +76,7 @@ pub enum Expected {
 }
 
 /// One recorded answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
     /// The method of the request; `GET` without one.
     pub method: Option<Text>,
@@ -89,7 +89,7 @@ pub struct Recorded {
 }
 
 /// What a request has to look like.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// Headers with their values; none for one that must not be there.
     pub headers: Vec<(Key, Option<Text>)>,
@@ -98,7 +98,7 @@ pub struct Asked {
 }
 
 /// The body of a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Sent {
     /// A JSON value.
     Json(Value),
@@ -109,7 +109,7 @@ pub enum Sent {
 }
 
 /// What comes back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Reply {
     /// An answer.
     Answer {
@@ -129,7 +129,7 @@ pub enum Reply {
 }
 
 /// A body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Content {
     /// As it is written.
     Text(String),

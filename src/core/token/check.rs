@@ -21,6 +21,9 @@ use crate::core::{
     value::{Known, Position, Spot, Template, endpoint},
 };
 
+/// Bytes of an answer about a token: all of it is kept.
+const MAX_ANSWER: usize = 64 * 1024;
+
 /// The compiled check.
 #[derive(Debug)]
 pub enum Check {
@@ -202,6 +205,9 @@ impl Introspection {
             }
             status if !status.is_success() => return Err(unreachable(&format!("it answers {}", status.as_u16()))),
             _ => {}
+        }
+        if answer.body.len() > MAX_ANSWER {
+            return Err(unreachable("its answer is too large"));
         }
         let members: Map<String, Value> =
             serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer is no JSON object"))?;

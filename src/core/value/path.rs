@@ -1,11 +1,13 @@
-//! JSONPath (RFC 9535): a cheap form for plain member paths, jsonpath-rust for the rest.
+//! JSONPath (RFC 9535): cheap forms for paths that only walk, jsonpath-rust for the rest.
 //!
 //! A path starts with the name of a part of the document, so it is run on that
 //! part alone. What jsonpath-rust would answer wrongly is refused at compile time
-//! (see `validate`); comparisons of integers are made exact by `exact`.
+//! (see `validate`); comparisons of integers are made exact by `exact`, which also counts what a query does: a
+//! document is somebody else's, and some paths take more steps on some documents than anybody could wait for.
 
 mod exact;
 mod validate;
+mod walk;
 
 use std::borrow::Cow;
 
@@ -22,7 +24,8 @@ use serde_json::Value;
 
 use self::{
     exact::Exact,
-    validate::{Traits, validate},
+    validate::{Pattern, Traits, validate},
+    walk::Hop,
 };
 use super::{Failure, Known, Mentions, Spot};
 use crate::core::{
@@ -44,6 +47,8 @@ pub struct Path {
 enum Rest {
     /// Nothing, or an index and what follows it one after another: a walk.
     Steps(Box<[Step]>),
+    /// Selectors of several nodes among them, none of which selects a node twice: a walk too.
+    Hops(Box<[Hop]>),
     /// Anything else.
     Query(Box<Query>),
 }
@@ -118,6 +123,7 @@ impl Path {
         let rest = &query.segments[1 + members.len()..];
         let rest = match steps(rest) {
             Some(steps) => Rest::Steps(steps),
+            None if walk::is_walk(rest) => Rest::Hops(walk::hops(rest)),
             None => {
                 let main = (!absolute.is_empty()).then(|| Segment::Selector(Selector::Name(MAIN.into())));
                 let query = JpQuery::new(main.into_iter().chain(rest.iter().cloned()).collect());
@@ -142,6 +148,7 @@ impl Path {
     pub fn is_plural(&self) -> bool {
         match &self.rest {
             Rest::Steps(_) => false,
+            Rest::Hops(hops) => hops.iter().any(Hop::is_plural),
             Rest::Query(query) => !query.traits.singular,
         }
     }
@@ -161,6 +168,7 @@ impl Path {
         let Some(start) = self.start(facts) else { return Ok(None) };
         match &self.rest {
             Rest::Steps(steps) => Ok(walk(start, steps).map(Cow::Borrowed)),
+            Rest::Hops(hops) => Ok(walk::first(start, hops).map(Cow::Borrowed)),
             Rest::Query(query) => Ok(query.run(start, facts, &self.text)?.into_iter().next()),
         }
     }
@@ -170,6 +178,7 @@ impl Path {
         let Some(start) = self.start(facts) else { return Ok(Vec::new()) };
         match &self.rest {
             Rest::Steps(steps) => Ok(walk(start, steps).map(Cow::Borrowed).into_iter().collect()),
+            Rest::Hops(hops) => Ok(walk::all(start, hops).into_iter().map(Cow::Borrowed).collect()),
             Rest::Query(query) => query.run(start, facts, &self.text),
         }
     }
@@ -182,26 +191,40 @@ impl Path {
 
 impl Query {
     fn run<'f>(&self, start: &'f Value, facts: &'f Facts<'_>, text: &str) -> Result<Vec<Cow<'f, Value>>, Failure> {
-        let broken = |_| Failure::Path { path: text.into(), why: "it gave no nodes" };
-        if !self.traits.compares && self.absolute.is_empty() {
-            let nodes = js_path_process(&self.query, start).map_err(broken)?;
-            return Ok(nodes.into_iter().map(|node| Cow::Borrowed(node.val())).collect());
-        }
+        let fail = |why| Failure::Path { path: text.into(), why };
         let document = if self.absolute.is_empty() {
             Exact::from(start)
         } else {
             let others = self.absolute.iter().filter_map(|(name, root)| Some((name.as_str(), facts.walk(*root, [])?)));
             Exact::object(std::iter::once((MAIN, start)).chain(others))
         };
-        let (nodes, met) = exact::observe(|| js_path_process(&self.query, &document));
-        let nodes = nodes.map_err(broken)?;
+        let search = self.search(&document).map_err(fail)?;
+        let (nodes, met) = exact::observe(&document, search, || js_path_process(&self.query, &document));
+        let nodes = nodes.map_err(|_| fail("it gave no nodes"))?;
+        if met.spent {
+            return Err(fail("it takes more steps on this answer than a path may"));
+        }
         if met.inexact || (met.big_integer && self.traits.orders) {
-            return Err(Failure::Path {
-                path: text.into(),
-                why: "a filter compares a number that no float holds exactly",
-            });
+            return Err(fail("a filter compares a number that no float holds exactly"));
         }
         Ok(nodes.into_iter().map(|node| Cow::Owned(Value::from(node.val()))).collect())
+    }
+
+    /// What it costs to hand out a text: much where a pattern is compiled for each text, as jsonpath-rust does it.
+    fn search(&self, document: &Exact) -> Result<usize, &'static str> {
+        let mut search = 0;
+        for pattern in &self.traits.patterns {
+            search = search.max(match pattern {
+                Pattern::Literal(cost) => *cost,
+                Pattern::Absolute(steps) => match steps.iter().try_fold(document, |value, step| value.step(step)) {
+                    Some(Exact::Text(text)) => {
+                        validate::cost(text).map_err(|_| "a pattern in an answer is too large")?
+                    }
+                    _ => 0,
+                },
+            });
+        }
+        Ok(search)
     }
 }
 

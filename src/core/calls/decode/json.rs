@@ -17,6 +17,7 @@ pub(super) fn read(shape: &Shape, text: &str) -> Result<Kept, String> {
 pub(super) fn explain(text: &str, error: &serde_json::Error) -> String {
     let place = format!("line {} column {}", error.line(), error.column());
     match text.trim_start().chars().next() {
+        _ if error.is_data() => "it is JSON, and has more in it than can be kept".into(),
         Some('<') => "it is HTML or XML, not JSON".into(),
         Some('{' | '[') if error.is_eof() => format!("the JSON ends too early, at {place}"),
         Some('{' | '[') => format!("it is not JSON, at {place}"),

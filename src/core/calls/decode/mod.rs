@@ -90,6 +90,14 @@ impl Decoder {
         }
     }
 
+    /// Where the keys for its answers are fetched from, if they are.
+    pub(super) fn keys(&self) -> Option<&Url> {
+        match self {
+            Decoder::Jwt(verifier) => verifier.key_set(),
+            _ => None,
+        }
+    }
+
     /// As what an answer was read, for people.
     pub(super) fn words(&self, answer: &Answer) -> String {
         let content_type = ContentType::of(&answer.headers);

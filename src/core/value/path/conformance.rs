@@ -133,8 +133,8 @@ fn judge(test: &Value) -> Result<bool, String> {
         return Err(format!("it gave {found:?}, allowed: {allowed:?}"));
     }
     let whole = json!({ "doc": test["document"] });
-    if matches!(path.rest, Rest::Steps(_)) && engine(&text, &whole) != found {
-        return Err("the cheap form and the engine differ".into());
+    if matches!(path.rest, Rest::Steps(_) | Rest::Hops(_)) && engine(&text, &whole) != found {
+        return Err("a cheap form and the engine differ".into());
     }
     let oracle = oracle(&text, &whole);
     if allowed.contains(&Value::from(oracle.clone())) {

@@ -5,14 +5,20 @@
 //! person. It is generic over its document, though: in this one, an integer
 //! above 2^53 is no float, so that comparing falls back to `PartialEq`, which is
 //! exact. Ordering has no such way out; [`observe`] tells if it was tried.
+//!
+//! It also counts what is asked of it. When a query has asked for more than it may, the document is empty for it, so that
+//! it comes to its end. For each node jsonpath-rust keeps a text of the way to it, so here members have no names when
+//! they are listed: a name may be as long as an answer.
 
 use std::{borrow::Cow, cell::Cell};
 
 use jsonpath_rust::query::queryable::Queryable;
 use serde_json::Value;
 
+use super::Step;
+
 /// A JSON value that compares exactly.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Exact {
     #[default]
     Null,
@@ -54,19 +60,70 @@ impl PartialEq for Number {
 pub(super) struct Met {
     pub(super) big_integer: bool,
     pub(super) inexact: bool,
+    /// It asked for more than it may.
+    pub(super) spent: bool,
 }
+
+/// Nodes that one query may be handed, one after another: in a document of ordinary depth a node costs one.
+const BUDGET: usize = 400_000;
+/// Levels of a document for which a node costs one more: the way to it is longer.
+const LEVELS: usize = 8;
+/// Bytes of a text for which handing it out costs one more.
+const BYTES: usize = 16;
 
 thread_local! {
     // The crate's comparison sees two values and nothing else, so there is no
     // other way for it to report back; a query runs on one thread from start to end.
-    static MET: Cell<Met> = const { Cell::new(Met { big_integer: false, inexact: false }) };
+    static MET: Cell<Met> = const { Cell::new(Met { big_integer: false, inexact: false, spent: false }) };
+    /// What is left of the budget, what a node costs, and what a text costs besides its length.
+    static LEFT: Cell<usize> = const { Cell::new(0) };
+    static NODE: Cell<usize> = const { Cell::new(1) };
+    static TEXT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs a query and tells what its comparisons met.
-pub(super) fn observe<T>(query: impl FnOnce() -> T) -> (T, Met) {
+/// Runs a query on a document and tells what it met. Handing out a text costs `search` besides.
+pub(super) fn observe<T>(document: &Exact, search: usize, query: impl FnOnce() -> T) -> (T, Met) {
     MET.set(Met::default());
+    LEFT.set(BUDGET);
+    NODE.set(1 + document.depth() / LEVELS);
+    TEXT.set(search);
     let result = query();
     (result, MET.get())
+}
+
+/// Takes this much of the budget. False if it is spent.
+fn spend(cost: usize) -> bool {
+    match LEFT.get().checked_sub(cost) {
+        Some(left) => {
+            LEFT.set(left);
+            true
+        }
+        None => {
+            LEFT.set(0);
+            MET.set(Met { spent: true, ..MET.get() });
+            false
+        }
+    }
+}
+
+fn spend_nodes(count: usize) -> bool {
+    spend(count.saturating_mul(NODE.get()))
+}
+
+impl PartialEq for Exact {
+    fn eq(&self, other: &Self) -> bool {
+        // A large value may be compared once for each node.
+        spend(1)
+            && match (self, other) {
+                (Exact::Null, Exact::Null) => true,
+                (Exact::Bool(left), Exact::Bool(right)) => left == right,
+                (Exact::Number(left), Exact::Number(right)) => left == right,
+                (Exact::Text(left), Exact::Text(right)) => left == right && spend(left.len() / BYTES),
+                (Exact::Array(left), Exact::Array(right)) => left == right,
+                (Exact::Object(left), Exact::Object(right)) => left == right,
+                _ => false,
+            }
+    }
 }
 
 /// 2^900. The crate takes floats for equal that differ by less than `f64::EPSILON`; times this, no two
@@ -100,6 +157,25 @@ impl Exact {
     /// An object of parts of the document, whose names differ.
     pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
         Exact::Object(parts.map(|(name, value)| (name.to_owned(), Exact::from(value))).collect())
+    }
+
+    /// One step of a singular path.
+    pub(super) fn step(&self, step: &Step) -> Option<&Exact> {
+        match (self, step) {
+            (Exact::Object(members), Step::Member(name)) => {
+                members.iter().find(|(known, _)| **known == **name).map(|(_, value)| value)
+            }
+            (Exact::Array(items), Step::Index(index)) => items.get(*index),
+            _ => None,
+        }
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Exact::Array(items) => 1 + items.iter().map(Exact::depth).max().unwrap_or_default(),
+            Exact::Object(members) => 1 + members.iter().map(|(_, value)| value.depth()).max().unwrap_or_default(),
+            _ => 0,
+        }
     }
 }
 
@@ -136,28 +212,34 @@ impl From<&Exact> for Value {
 impl Queryable for Exact {
     fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Exact::Object(members) => members.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            // They come sorted.
+            Exact::Object(members) if spend_nodes(1) => {
+                let at = members.binary_search_by(|(name, _)| name.as_str().cmp(key)).ok()?;
+                Some(&members[at].1)
+            }
             _ => None,
         }
     }
 
     fn as_array(&self) -> Option<&Vec<Self>> {
         match self {
-            Exact::Array(items) => Some(items),
+            Exact::Array(items) => spend_nodes(items.len() + 1).then_some(items),
             _ => None,
         }
     }
 
     fn as_object(&self) -> Option<Vec<(&str, &Self)>> {
         match self {
-            Exact::Object(members) => Some(members.iter().map(|(name, value)| (name.as_str(), value)).collect()),
+            Exact::Object(members) if spend_nodes(members.len() + 1) => {
+                Some(members.iter().map(|(_, value)| ("", value)).collect())
+            }
             _ => None,
         }
     }
 
     fn as_str(&self) -> Option<&str> {
         match self {
-            Exact::Text(text) => Some(text),
+            Exact::Text(text) => spend(TEXT.get() + text.len() / BYTES).then_some(text),
             _ => None,
         }
     }

@@ -6,6 +6,8 @@ use jsonpath_rust::parser::model::{
     SingularQuerySegment, Test, TestFunction,
 };
 
+use super::Step;
+
 /// What running a query needs to know of it.
 #[derive(Debug, Default)]
 pub(super) struct Traits {
@@ -17,6 +19,17 @@ pub(super) struct Traits {
     pub(super) orders: bool,
     /// The parts of the document that filters mention by `$`.
     pub(super) absolute: Vec<String>,
+    /// What `match` and `search` look for.
+    pub(super) patterns: Vec<Pattern>,
+}
+
+/// A pattern of `match` or `search`.
+#[derive(Debug)]
+pub(super) enum Pattern {
+    /// The rule says it: what it costs to compile.
+    Literal(usize),
+    /// The document says it, at a place that is the same for every node.
+    Absolute(Vec<Step>),
 }
 
 /// Why a query is refused, and what to write instead.
@@ -200,7 +213,10 @@ fn function(call: &TestFunction, traits: &mut Traits) -> Result<(), Refusal> {
         TestFunction::Length(arg) => value_argument(call, arg, traits),
         TestFunction::Match(left, right) | TestFunction::Search(left, right) => {
             value_argument(call, left, traits)?;
-            value_argument(call, right, traits)
+            value_argument(call, right, traits)?;
+            let pattern = pattern(right)?;
+            traits.patterns.push(pattern);
+            Ok(())
         }
         TestFunction::Count(arg) | TestFunction::Value(arg) => match arg {
             FnArg::Test(test) if !matches!(**test, Test::Function(_)) => query(test, traits),
@@ -213,6 +229,59 @@ fn function(call: &TestFunction, traits: &mut Traits) -> Result<(), Refusal> {
             format!("no function `{name}` in RFC 9535"),
             "there are `length`, `count`, `value`, `match` and `search`",
         ),
+    }
+}
+
+/// What it costs to compile a pattern, counted in nodes: jsonpath-rust does it again for each text.
+///
+/// # Errors
+/// When it is too long, or stands for too much. One that is none at all matches nothing (RFC 9535, section 2.4.6).
+pub(super) fn cost(pattern: &str) -> Result<usize, &'static str> {
+    const COSTS: [(usize, usize); 3] = [(16 * 1024, 200), (64 * 1024, 1_000), (256 * 1024, 4_000)];
+    if pattern.len() > 512 {
+        return Err("it has more than 512 bytes");
+    }
+    for (size, cost) in COSTS {
+        match regex::RegexBuilder::new(pattern).size_limit(size).dfa_size_limit(size).nest_limit(32).build() {
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Ok(_) | Err(_) => return Ok(cost),
+        }
+    }
+    Err("it stands for too much")
+}
+
+fn pattern(argument: &FnArg) -> Result<Pattern, Refusal> {
+    let query = match argument {
+        FnArg::Literal(Literal::String(text)) => {
+            return match cost(text) {
+                Ok(cost) => Ok(Pattern::Literal(cost)),
+                Err(why) => refuse(
+                    format!("this pattern is too large: {why}"),
+                    "repeat less, or write `[0-9]` instead of `\\d`",
+                ),
+            };
+        }
+        // Not a text: it matches nothing.
+        FnArg::Literal(_) => return Ok(Pattern::Literal(0)),
+        FnArg::Test(test) => match &**test {
+            Test::AbsQuery(query) => &query.segments,
+            _ => {
+                return refuse(
+                    "each value would be searched for a pattern of its own",
+                    "write the pattern, or a path to one text: `match(@.name, $.call.pattern)`",
+                );
+            }
+        },
+        FnArg::Filter(_) => return Ok(Pattern::Literal(0)),
+    };
+    let step = |segment: &Segment| match segment {
+        Segment::Selector(Selector::Name(name)) => Some(Step::Member(name.as_str().into())),
+        Segment::Selector(Selector::Index(index)) => usize::try_from(*index).ok().map(Step::Index),
+        _ => None,
+    };
+    match query.iter().map(step).collect() {
+        Some(steps) => Ok(Pattern::Absolute(steps)),
+        None => refuse("this path to a pattern counts from the end of a list", "count from its start"),
     }
 }
 

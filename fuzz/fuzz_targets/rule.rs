@@ -1,0 +1,5 @@
+//! See `src/rule.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| claimsmith_fuzz::rule::check(bytes));
