@@ -72,6 +72,7 @@ async function answer(response, most) {
 /** A request on its way: what the core may ask of the outside. */
 class Visit {
   open = new Set();
+  timers = new Set();
 
   /** Answers by `settle` when the core has an answer, and by `fail` if it traps. */
   constructor(core, settle, fail) {
@@ -101,6 +102,7 @@ class Visit {
   close() {
     this.over = true;
     for (const controller of this.open) controller.abort();
+    for (const timer of this.timers) clearTimeout(timer);
   }
 
   // The core calls the two from within a step, so nothing is told before it is over.
@@ -143,7 +145,7 @@ class Visit {
   }
 
   wait(number, ms) {
-    setTimeout(() => this.advance((task) => task.answered(number, 200, "", nothing)), ms);
+    this.timers.add(setTimeout(() => this.advance((task) => task.answered(number, 200, "", nothing)), ms));
   }
 }
 

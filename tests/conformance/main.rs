@@ -110,7 +110,7 @@ async fn play(platform: Platform, at: &str, port: u16, folders: &[String]) -> Co
             match verdict {
                 Ok(()) => counts.passed += 1,
                 Err(Failed { why, .. }) => {
-                    println!("FAILED {name}: {}: {why}", cases.names().nth(number).unwrap_or_default())
+                    println!("FAILED {name}: {}: {why}", cases.names().nth(number).unwrap_or_default());
                 }
             }
         }
@@ -171,7 +171,7 @@ async fn run(at: &str, stage: &Stage, case: &Case<'_>, hold: Duration) -> Result
         return Ok(());
     }
     let differ = verdict.differences.iter().map(|of| format!("{}: {:?}, not {:?}", of.claim, of.found, of.expected));
-    let faults = verdict.faults.iter().map(|fault| fault.words());
+    let faults = verdict.faults.iter().map(Fault::words);
     let only_unasked =
         verdict.differences.is_empty() && verdict.faults.iter().all(|fault| matches!(fault, Fault::Unused { .. }));
     Err(Failed { why: differ.chain(faults).collect::<Vec<_>>().join("; "), only_unasked })

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::{pending, poll_fn},
+    pin::pin,
     rc::Rc,
     task::{Poll, Waker},
     time::Duration,
@@ -228,6 +229,17 @@ impl Host for Visit {
 
     async fn keep(&self, key: &Key, entry: Entry) {
         self.rules.store.keep(key, entry, Visit::now());
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let number = self.number();
+        self.outside.wait(number, limit.min(self.left()).as_millis() as f64);
+        let (mut work, mut end) = (pin!(work), pin!(self.settled(number)));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => end.as_mut().poll(context).map(|_| None),
+        })
+        .await
     }
 
     async fn pause(&self, least: Duration) {

@@ -118,15 +118,6 @@ impl<'a> Visit<'a> {
         .await;
     }
 
-    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let (mut work, mut end) = (pin!(work), pin!(self.ready(monotonic_clock::subscribe_duration(nanos(limit)))));
-        poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => end.as_mut().poll(context).map(|()| None),
-        })
-        .await
-    }
-
     /// The same resource where the operator says that its origin is.
     fn lead(&self, url: Url) -> Url {
         let reroute = &self.settings.upstream.reroute;
@@ -205,6 +196,15 @@ impl Host for Visit<'_> {
         if made.get(key) == Some(stale) {
             made.remove(key);
         }
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut end) = (pin!(work), pin!(self.ready(monotonic_clock::subscribe_duration(nanos(limit)))));
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => end.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     async fn pause(&self, least: Duration) {
