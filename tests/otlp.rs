@@ -264,7 +264,7 @@ fn a_failure_and_a_call_that_never_ends_are_told_as_errors() {
 }
 
 #[test]
-fn a_list_of_many_calls_leaves_a_hundred_spans_of_them() {
+fn a_list_of_many_calls_leaves_spans_of_the_first() {
     let (collector, upstream) = (collector(), Upstream::new(|_| Reply::json("{\"id\":1,\"all\":[]}")));
     let values: Vec<_> = (0..150).map(|number| number.to_string()).collect();
     let reply = format!("{{\"id\":1,\"all\":[{}]}}", values.join(","));
@@ -282,8 +282,8 @@ fn a_list_of_many_calls_leaves_a_hundred_spans_of_them() {
     drop(gateway);
     let spans = spans(&collector);
     let calls = spans.iter().filter(|span| span.name.starts_with("call "));
-    assert_eq!(calls.count(), 100);
-    assert_eq!(attributes(&named(&spans, "GET /acme").attributes)["claimsmith.calls.left_out"], "51");
+    // As many of a list as `try --trace` shows, and the call before it.
+    assert_eq!(calls.count(), 33, "{:?}", names(&spans));
     let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     assert_eq!(ids.len(), spans.len(), "no id comes twice");
 }
