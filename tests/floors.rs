@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("core::response", 4),
     ("core::select", 4),
     ("core::audit", 4),
+    ("core::capability", 4),
     ("core::schema", 4),
     ("core::compile", 5),
     ("core::evaluate", 6),

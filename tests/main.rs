@@ -11,6 +11,10 @@
 
 mod support;
 
+// Rules on hosts at the edge.
+mod bundle;
+// Who may ask.
+mod access;
 // Answers that are used again, and for whom.
 mod caches;
 // Health, metrics and the state of the rules.
@@ -99,5 +103,7 @@ mod traces;
 mod torture;
 // From the document to the claims, digit for digit.
 mod values;
+// Traces and metrics for a collector.
+mod otlp;
 // From a raw answer to a rule, by commands.
 mod walks;

@@ -7,9 +7,10 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use claimsmith::core::{
-    Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Secret, SecretSource,
+    Answer, CompiledRule, Compiler, FetchError, Host, Outgoing, Platform, Secret, SecretSource,
     identity::{Half, Identity},
     problem::{Code, Problem, Severity, Source, Style, as_json, as_text},
+    unfit,
 };
 use serde_json::{Map, Value, json};
 
@@ -78,9 +79,14 @@ fn pairs() -> Vec<(String, PathBuf, Vec<Problem>)> {
         if path.extension().is_some_and(|kind| kind == "toml") {
             let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
             let text = fs::read_to_string(&path).expect("a rule is text");
-            let (rule, found) = compile(&name, &text, &Map::new());
+            let (rule, mut found) = compile(&name, &text, &Map::new());
             let refused = found.iter().any(|problem| problem.severity() == Severity::Error);
             assert_eq!(rule.is_none(), refused, "{name}: a rule is refused exactly if it has an error");
+            // What is said for a place comes besides.
+            if let Some(host) = name.split("_on_").nth(1) {
+                let host = Platform::parse(host).expect("the name of the pair ends with that of a place");
+                found.extend(unfit(&Source::new(format!("{name}.toml"), text), host));
+            }
             pairs.push((name, path, found));
         }
     }

@@ -61,7 +61,7 @@ fn provider(seen: &Seen) -> Reply {
 /// Serves the rule, and others, with these settings.
 fn start(rules: &[(&str, &str)], settings: &str) -> (World, Server, SocketAddr) {
     let mut world = World::new(&[("key", SECRET)]);
-    world.upstream = Upstream::new(|seen| provider(&seen));
+    world.upstream = Upstream::new(provider);
     world.settings(settings);
     for (name, text) in rules {
         let key = world.path("key").display().to_string();

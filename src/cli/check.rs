@@ -13,8 +13,9 @@ use super::{Common, DONE, WRONG, of_catalogue, output};
 use crate::{
     config::{self, Settings},
     core::{
-        Compiler,
+        Compiler, Platform,
         problem::{Problem, Severity},
+        unfit,
     },
     gateway::{Secrets, Store, Upstream, files, is_file, is_folder, source},
 };
@@ -32,6 +33,9 @@ pub(super) struct Arguments {
     /// Show advice too.
     #[arg(long)]
     advice: bool,
+    /// Refuse what this place cannot do, and list what it does in its own way: cloudflare, lambda, wasi.
+    #[arg(long, value_name = "NAME", value_parser = Platform::parse)]
+    host: Option<Platform>,
     #[command(flatten)]
     common: Common,
 }
@@ -73,13 +77,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, String> {
     let mut problems = Vec::new();
     for path in &rules {
         problems.extend(check(path, &settings, &compiler)?);
+        if let Some(host) = arguments.host {
+            problems.extend(unfit(&source(path)?, host));
+        }
     }
     let denied = problems.iter().any(|problem| problem.severity() >= arguments.deny.severity());
     if !arguments.advice && arguments.deny != Deny::Advice {
         problems.retain(|problem| problem.severity() > Severity::Advice);
     }
     output::say(&match arguments.format {
-        Format::Text => formats::text(rules.len(), &problems),
+        Format::Text => {
+            let host = arguments.host.map(formats::host).unwrap_or_default();
+            format!("{host}{}", formats::text(rules.len(), &problems))
+        }
         Format::Json => formats::json(rules.len(), &problems).to_string(),
         Format::Sarif => formats::sarif(&problems).to_string(),
         Format::Github => formats::github(&problems),
@@ -113,12 +123,16 @@ pub(super) fn rule_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Compiles one rule. Its secrets need not be there: they belong to the place where it will run.
+/// Compiles one rule. Secrets and certificates need not be there: they belong to the place where it will run.
 fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Problem>, String> {
     let source = source(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let host = Upstream::new(
+        &Settings { rules: folder, upstream: config::Upstream::default(), ..settings.clone() },
+        Secrets::Placeholders,
+        Store::new(),
+    )?;
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, mut problems) = compiler.compile(&name, &source, &vars, &host);
     let untried = rule.as_ref().and_then(|rule| rule.untried());

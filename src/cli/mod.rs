@@ -5,6 +5,8 @@
 
 #[expect(clippy::disallowed_methods, reason = "rules and cases are written here")]
 mod add;
+#[expect(clippy::disallowed_methods, reason = "the folder to deploy is written here")]
+mod bundle;
 mod catalogue;
 mod check;
 mod completions;
@@ -39,7 +41,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     catalogue::PREFIX,
-    config::{Flags, Format, Level, LogFlags, Settings},
+    config::{Flags, Format, Level, LogFlags, Settings, Upstream as UpstreamSettings},
     core::{
         CompiledRule, Compiler,
         problem::{Problem, Source},
@@ -85,6 +87,8 @@ enum Command {
     Catalogue(catalogue::Arguments),
     /// Copy shipped rules and their cases into the rules folder, to be changed there.
     Add(add::Arguments),
+    /// Write a folder that is ready to be deployed to a host at the edge, with rules as data.
+    Bundle(bundle::Arguments),
     /// Give rule files and case files their one look; only white space moves.
     Fmt(fmt::Arguments),
     /// Draw the calls of a rule: what waits for what and why, and the longest path against the deadline.
@@ -207,6 +211,7 @@ pub fn run() -> ExitCode {
         Command::Config(served) => config::run(&served),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Add(arguments) => add::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
     };
     flush_log();
     match result {
@@ -249,11 +254,15 @@ struct Compiled {
     problems: Vec<Problem>,
 }
 
-/// Compiles a rule that is not going to run here: its secrets need not be there.
+/// Compiles a rule that is not going to run here: its secrets need not be there, and neither certificates.
 fn compile_offline(path: &Path, name: &str, settings: &Settings) -> Result<Compiled, String> {
     let source = source(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let host = Upstream::new(
+        &Settings { rules: folder, upstream: UpstreamSettings::default(), ..settings.clone() },
+        Secrets::Placeholders,
+        Store::new(),
+    )?;
     let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
     Ok(Compiled { source, rule, problems: problems.sorted() })

@@ -125,6 +125,7 @@ impl Desk {
             body: Bytes::new(),
             timeout: Some(LIMIT),
             identity: None,
+            number: 0,
         };
         let answer = self.runtime.block_on(self.host.fetch(outgoing));
         answer.map_err(|error| format!("{} does not answer: {}", self.url.authority(), error.words()))

@@ -3,6 +3,7 @@
 //! The same compiler and the same evaluation as for a real request; only the host is another. So a case runs
 //! wherever the core runs.
 
+mod elsewhere;
 mod kept;
 mod recorded;
 mod shown;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 use self::verdict::{Members, error_words};
 pub use self::{
+    elsewhere::Elsewhere,
     kept::{Kept, once_more},
     recorded::{Files, NOT_RECORDED, Recording, USUAL_NOW, set_clock, set_time, time},
     shown::{Draft, Reply as DraftReply, Shown, Told},

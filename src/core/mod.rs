@@ -47,6 +47,7 @@ mod card;
 
 // The whole.
 mod audit;
+mod capability;
 mod compile;
 mod evaluate;
 
@@ -65,10 +66,11 @@ pub mod record;
 
 pub use self::{
     calls::{Need, Outline as CallOutline, Summary},
+    capability::{Capability, Degree, Platform, unfit},
     card::{Card, Line as CardLine, NEEDS, as_json as card_as_json},
     case::{
-        Answered, Cases, Difference, Draft, DraftReply, Fault, Files, Shown, Told, Verdict, kind as kind_of_value,
-        set_clock,
+        Answered, Cases, Difference, Draft, DraftReply, Elsewhere, Fault, Files, Shown, Told, Verdict,
+        kind as kind_of_value, set_clock,
     },
     claims::{STANDARD, STANDARD_SOURCE, Standard},
     compile::{CompiledRule, Compiler, Ingredients, ingredients},
@@ -79,11 +81,12 @@ pub use self::{
     outline::{LongestPath, Outline, Reader},
     propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
-    response::{Blame, Failure},
+    response::{Blame, Failure, TurnedAway},
     route::Routes,
     rule::{Lifetimes, MAX_SOURCE, is_claim_name, is_rule_name, words},
     schema::{meanings, schema},
     select::select,
+    token::Token,
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

@@ -18,14 +18,14 @@ const MAX_BESIDE: u64 = 1024 * 1024;
 const MAX_RULES: usize = 10_000;
 
 /// A rule's name and text, or why that cannot be read.
-pub(super) type Text = (String, Result<Arc<Source>, String>);
+pub type Text = (String, Result<Arc<Source>, String>);
 
 /// The texts of all rules of the folder, and of those of the catalogue that the settings use; and the names of those of
 /// the catalogue that rules of the folder stand in for.
 ///
 /// # Errors
 /// When the folder cannot be read, or the catalogue has no such rule.
-pub(super) fn texts(settings: &Settings) -> Result<(Vec<Text>, Vec<String>), String> {
+pub fn texts(settings: &Settings) -> Result<(Vec<Text>, Vec<String>), String> {
     let mut texts: Vec<Text> = local(settings)?.iter().map(|path| (stem(path), source(path))).collect();
     if texts.len() > MAX_RULES {
         let folder = settings.rules.display();

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use serde_json::{Value, json};
 
 use crate::cli::output::count;
+use crate::core::Platform;
 use crate::core::problem::{Code, Level, Problem, Severity, Style, as_json, as_text};
 
 /// With excerpts; the last line says how each level went.
@@ -20,6 +21,13 @@ pub(super) fn text(rules: usize, problems: &[Problem]) -> String {
     });
     text.push_str(&format!("{}: {}", count(rules, "rule"), levels.join(", ")));
     text
+}
+
+/// What a place cannot do, or does in its own way.
+pub(super) fn host(host: Platform) -> String {
+    let lines = host.differences().map(|(capability, degree)| format!("  {}: {}\n", capability.name(), degree.words()));
+    let lines: String = lines.collect();
+    if lines.is_empty() { String::new() } else { format!("not on {} as under the program:\n{lines}\n", host.name()) }
 }
 
 fn counts(problems: &[&Problem]) -> String {

@@ -90,6 +90,12 @@ impl<'a> Recording<'a> {
         self.secrets.borrow().clone()
     }
 
+    /// The value of a secret: the one of the case, or one that tells its name.
+    pub(super) fn value(&self, name: &str) -> String {
+        let given = self.case.secrets.iter().find(|(key, _)| key.name == name);
+        given.map_or_else(|| format!("s3cret-{name}"), |(_, value)| value.value.clone())
+    }
+
     /// What was wrong with the requests, and the answers that nobody asked for.
     pub fn faults(self) -> Vec<Fault> {
         let used = self.used.into_inner();
@@ -160,8 +166,7 @@ impl Host for Recording<'_> {
 
     fn secret(&self, name: &str, _: &SecretSource) -> Result<Secret, String> {
         self.secrets.borrow_mut().insert(name.to_owned());
-        let given = self.case.secrets.iter().find(|(key, _)| key.name == name);
-        Ok(Secret::new(given.map_or_else(|| format!("s3cret-{name}"), |(_, value)| value.value.clone())))
+        Ok(Secret::new(self.value(name)))
     }
 
     fn check(&self, _: &Identity) -> Result<(), (Half, String)> {

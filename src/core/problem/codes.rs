@@ -68,6 +68,10 @@ pub enum Code {
     ReceiverSubject,
     /// A claim that the receiver does not read, or would like.
     ReceiverAdvice,
+    /// A rule wants what the place that it is to run on cannot do.
+    HostCannot,
+    /// A rule wants what the place that it is to run on does in its own way.
+    HostDiffers,
     /// A call without TLS.
     PlainHttp,
     /// The caller's token goes to several origins.
@@ -125,7 +129,7 @@ impl Level {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Code; 41] = [
+    pub const ALL: [Code; 43] = [
         Code::NotToml,
         Code::UnknownKey,
         Code::WrongType,
@@ -150,6 +154,8 @@ impl Code {
         Code::PlainText,
         Code::NoSubject,
         Code::Nested,
+        Code::HostCannot,
+        Code::HostDiffers,
         Code::UnknownReceiver,
         Code::ReceiverType,
         Code::ReceiverDoubt,
@@ -196,6 +202,8 @@ impl Code {
             Code::PlainText => "CS6001",
             Code::NoSubject => "CS6002",
             Code::Nested => "CS6003",
+            Code::HostCannot => "CS7001",
+            Code::HostDiffers => "CS7002",
             Code::UnknownReceiver => "CS8001",
             Code::ReceiverType => "CS8002",
             Code::ReceiverDoubt => "CS8003",
@@ -219,7 +227,7 @@ impl Code {
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NoTimeout | Code::ReceiverAdvice => Severity::Advice,
+            Code::NoTimeout | Code::ReceiverAdvice | Code::HostDiffers => Severity::Advice,
             Code::SeveralNodes | Code::ReceiverDoubt => Severity::Warning,
             _ if self.level() == Level::Security => Severity::Warning,
             _ => Severity::Error,

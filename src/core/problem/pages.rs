@@ -68,6 +68,8 @@ fn text(code: Code) -> &'static str {
         Code::PlainText => include_str!("pages/CS6001.md"),
         Code::NoSubject => include_str!("pages/CS6002.md"),
         Code::Nested => include_str!("pages/CS6003.md"),
+        Code::HostCannot => include_str!("pages/CS7001.md"),
+        Code::HostDiffers => include_str!("pages/CS7002.md"),
         Code::UnknownReceiver => include_str!("pages/CS8001.md"),
         Code::ReceiverType => include_str!("pages/CS8002.md"),
         Code::ReceiverDoubt => include_str!("pages/CS8003.md"),
