@@ -43,6 +43,8 @@ mod egress;
 mod explain;
 // The failure table, whole.
 mod failures;
+// What SECURITY.md promises has tests.
+mod promises;
 // Imports point downward; every file has a head.
 mod floors;
 // Request in, answer out, over real sockets.
