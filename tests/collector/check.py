@@ -47,9 +47,6 @@ error = "access_denied"
 [claims]
 sub = "$.user.id"
 email = "$.user.email"
-
-[accept]
-CS5001 = "it is a test"
 """
 
 passed = 0
