@@ -17,7 +17,8 @@ use super::support::{Gateway, Reply, Setup, Upstream};
 /// How long anything may hang before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How much the process may grow by what somebody sends, in bytes.
-/// Held in the optimized build alone, where nothing runs beside: all tests share a process.
+/// Held in the optimized build alone (`cargo test --release --test all -- --test-threads=1 torture::`): all tests share a
+/// process.
 const GROWTH: usize = if cfg!(debug_assertions) { 1024 } else { 32 } * 1024 * 1024;
 
 /// Answers each request with the body that is named by its token.

@@ -112,9 +112,9 @@ fn no_answer_makes_the_process_grow_by_32_mib() {
         "/lists" => full("[]", MIB),
         "/objects" => full("{}", MIB),
         "/members" => full("{\"a\":0}", MIB),
-        "/most-numbers" => full("7", 170_000),
-        "/most-lists" => full("[]", 85_000),
-        "/most-members" => full("{\"a\":0}", 19_900),
+        "/most-numbers" => full("7", 128_000),
+        "/most-lists" => full("[]", 64_000),
+        "/most-members" => full("{\"a\":0}", 18_400),
         _ => Act::json(r#"{"id":"1","list":["a"]}"#),
     });
     let mut stage = Stage::new("", &[("https://api.example", upstream.address)]);

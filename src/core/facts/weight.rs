@@ -8,8 +8,9 @@ const LIGHT: usize = 64 * 1024;
 /// many times their length.
 const MOST: usize = 16 * 1024 * 1024;
 const TIMES: usize = 16;
-/// What a value takes, with its place in a list that grows by doubling and the digits or letters that it owns.
-const VALUE: usize = 96;
+/// What a value takes, with its place in a list that grows by doubling, the digits or letters that it owns, and part of its
+/// copy as a claim.
+const VALUE: usize = 128;
 /// What the first member of an object takes besides: the node of a tree has room for eleven.
 const OBJECT: usize = 640;
 
