@@ -91,6 +91,7 @@ def train(program, rules, upstream):
         **os.environ,
         "API_KEY": "k3y",
         "CLAIMSMITH_RULE__USERINFO__VARS__API": upstream,
+        "CLAIMSMITH_UPSTREAM__ALLOW": upstream,
         "CLAIMSMITH_ADMIN__LISTEN": "off",
     }
     with tempfile.TemporaryFile() as log:

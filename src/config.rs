@@ -2,8 +2,10 @@
 //!
 //! Settings hold no secrets: rules name those by reference.
 
+mod access;
 mod egress;
 mod layers;
+mod otlp;
 mod words;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,8 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
 pub use self::{
+    access::{Access, Limit, Network, RuleAccess, Throttle},
     egress::{Allowed, OriginTls, Proxy, TlsVersion},
     layers::{Changes, Config, Flags, LogFlags, file, load, token},
+    otlp::{Endpoint, Header, Otlp, Propagate, Ratio},
     words::SETTINGS,
 };
 
@@ -67,12 +71,16 @@ pub struct Settings {
     pub log: Log,
     /// Where the process tells how it is.
     pub admin: Admin,
+    /// Who may ask.
+    pub access: Access,
     /// TLS for `listen`; plain HTTP without.
     pub tls: Option<Tls>,
     /// How upstreams are reached.
     pub upstream: Upstream,
     /// What is kept of answers.
     pub cache: Cache,
+    /// Where traces and metrics are sent.
+    pub otlp: Otlp,
     /// Settings of single rules.
     pub rule: BTreeMap<String, Rule>,
 }
@@ -85,6 +93,8 @@ pub struct Log {
     pub level: Level,
     /// How lines look.
     pub format: Format,
+    /// Whether the line of a request has the address of its client.
+    pub client: bool,
 }
 
 /// How much is logged.
@@ -160,6 +170,23 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// A PEM file with the private key.
     pub key: PathBuf,
+    /// A PEM file with the authorities whose certificates clients show; without it none is asked for.
+    #[serde(default)]
+    pub client_roots: Option<PathBuf>,
+    /// Whether clients have to.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Without one there is no connection.
+    #[default]
+    Required,
+    /// Only where a rule's `client_names` say so; one that is shown has to be good.
+    Optional,
 }
 
 /// `[upstream]`
@@ -209,6 +236,8 @@ pub struct Cache {
 pub struct Rule {
     /// Values for the rule's `[vars]`.
     pub vars: serde_json::Map<String, serde_json::Value>,
+    /// Who may ask for it.
+    pub access: RuleAccess,
 }
 
 impl Default for Settings {
@@ -237,9 +266,11 @@ impl Default for Settings {
             query_token: false,
             log: Log::default(),
             admin: Admin::default(),
+            access: Access::default(),
             tls: None,
             upstream: Upstream::default(),
             cache: Cache::default(),
+            otlp: Otlp::default(),
             rule: BTreeMap::new(),
         }
     }

@@ -17,6 +17,8 @@
 pub mod core;
 
 #[cfg(feature = "authoring")]
+// Some of it is for editors, and they are served by the program alone.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
 pub mod authoring;
 #[cfg(feature = "catalogue")]
 pub mod catalogue;

@@ -301,7 +301,7 @@ fn the_last_requests_are_told_step_by_step_without_a_value() {
         let request = client().get(format!("http://{}/{rule}", server.address)).bearer_auth(token);
         block_on(send(request.header("x-request-id", id))).status
     };
-    assert_eq!(log_in("acme", "", "failing.1"), 401);
+    assert_eq!(log_in("acme", "", "failing.1"), 400);
     for number in 0..7 {
         assert_eq!(log_in("acme", TOKEN, &format!("good.{number}")), 200);
     }
@@ -334,11 +334,19 @@ fn the_last_requests_are_told_step_by_step_without_a_value() {
     assert_eq!((&claim["type"], &claim["from"]["text"]), (&"string".into(), &"$.user.id".into()));
     assert!(claim.get("value").is_none(), "{claim}");
     let failed = &traces("?request=failing.1")[0];
-    assert_eq!((&failed["status"], &failed["failed"]), (&401.into(), &"no token".into()), "{failed}");
+    assert_eq!(
+        (&failed["status"], &failed["failed"]),
+        (&400.into(), &"the access token is malformed".into()),
+        "{failed}"
+    );
     let request = client().get(format!("http://{admin}/traces")).header("accept", "text/plain");
     let text = block_on(send(request));
     assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
-    assert!(text.body.contains("  acme  200 in ") && text.body.contains("failed: no token"), "{}", text.body);
+    assert!(
+        text.body.contains("  acme  200 in ") && text.body.contains("failed: the access token is malformed"),
+        "{}",
+        text.body
+    );
     assert!(text.body.contains("map               sub: string from path $.user.id"), "{}", text.body);
     for shown in [text.body, traces("").to_string()] {
         assert!(!shown.contains(TOKEN) && !shown.contains("priv.example"), "{shown}");

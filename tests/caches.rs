@@ -620,7 +620,7 @@ fn made_for(world: &World, choice: &Choice, per_rule: bool) -> String {
     let rule = rule.unwrap_or_else(|| panic!("{:?} in {text}", problems.sorted()));
     let request = http::Request::builder()
         .method(part("method of the caller"))
-        .uri(format!("/acme?q={}", part("query of the caller")))
+        .uri(format!("/acme?q=q{}", part("query of the caller")))
         .header("authorization", format!("{} {}", part("scheme"), part("token")))
         .header("x-in", part("header of the caller"));
     let request = request.body(Bytes::new()).expect("a sound request");

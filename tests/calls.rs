@@ -339,7 +339,7 @@ fn an_optional_call_that_hangs_is_given_up_in_time_for_the_answer() {
         Reply::json("{}")
     });
     // A limit that is longer, attempts that are repeated, and a cache where others wait change nothing.
-    for lines in ["", "timeout = \"600s\"\nretry = 3", "cache = \"60s\""] {
+    for lines in ["", "timeout = \"60s\"\nretry = 3", "cache = \"60s\""] {
         let setup = Setup::new().rule("acme", &with_extra(lines));
         let setup = setup.reroute(ORIGIN, &user.origin).reroute(OTHER, &hung.origin);
         let gateway = setup.with(|settings| settings.deadline = Span(Duration::from_secs(2))).start();

@@ -25,7 +25,7 @@ pub const ADMIN: &str = "CLAIMSMITH_ADMIN__LISTEN";
 pub fn claimsmith(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimsmith"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CLAIMSMITH_") {
+        if ["CLAIMSMITH_", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }

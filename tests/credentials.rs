@@ -486,6 +486,7 @@ fn a_redirect_takes_no_identity_to_another_origin() {
     let follows = showing("")
         .replace("[claims]", &format!("redirect = {{ max = 1, origins = [\"{}\"] }}\n[claims]", other.origin));
     let setup = with_identity(&follows, &upstream, &authority, &authority.issue("claimsmith"));
+    let setup = setup.with(|settings| settings.upstream.allow.push("127.0.0.1".parse().expect("an address")));
     assert_eq!(setup.outcome("/acme", TOKEN).response.status(), 200);
     assert!(upstream.seen()[0].peer.is_some());
     assert_eq!(other.seen()[0].peer, None);

@@ -14,7 +14,10 @@ use claimsmith::{
     gateway::{Lookup, Secrets, Store, Upstream as Host, load},
 };
 
-use crate::support::{Setup, block_on};
+use crate::{
+    cli::{claimsmith, folder, run},
+    support::{Setup, block_on},
+};
 
 const TOKEN: &str = "t0ken-m4rk";
 
@@ -104,6 +107,42 @@ fn ask_host(setup: &Setup, host: &Host) -> Told {
     let request = http::Request::get("/acme").header("authorization", format!("Bearer {TOKEN}"));
     let request = request.body(Bytes::new()).expect("a sound request");
     Told::of(&block_on(answer(loaded.routes.find("/acme"), &request, "id", Reception::default(), host, None)))
+}
+
+#[test]
+fn the_settings_can_stand_in_the_environment_and_are_told_of_when_they_are_wrong() {
+    let config = |settings: &str, environment: &[(&str, &str)]| {
+        let folder = folder(&[("claimsmith.toml", settings)]);
+        let mut command = claimsmith(&["config"]);
+        command.envs(environment.iter().copied()).current_dir(folder.path());
+        run(command)
+    };
+    const ALLOW: &str = "CLAIMSMITH_UPSTREAM__ALLOW";
+    for (name, value, shown) in [
+        (ALLOW, "10.0.0.0/8", r#"upstream.allow = ["10.0.0.0/8"]"#),
+        (ALLOW, "10.0.0.7, https://idp.example", r#"upstream.allow = ["10.0.0.7/32", "https://idp.example"]"#),
+        (ALLOW, "::1", r#"upstream.allow = ["::1/128"]"#),
+        ("CLAIMSMITH_UPSTREAM__MIN_TLS", "1.3", r#"upstream.min_tls = "1.3""#),
+        ("CLAIMSMITH_UPSTREAM__PROXY", "environment", r#"upstream.proxy = "environment""#),
+        ("CLAIMSMITH_UPSTREAM__PROXY", "http://proxy.example:3128", r#"upstream.proxy = "http://proxy.example:3128/""#),
+    ] {
+        let ran = config("", &[(name, value)]);
+        let out = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code == Some(0) && out.contains(shown), "{shown}: {out} {}", ran.err);
+    }
+    for (settings, why) in [
+        ("allow = [\"10.0.0\"]", "neither a network nor an origin: `10.0.0`"),
+        ("allow = [\"*\"]", "neither a network nor an origin: `*`"),
+        ("allow = [\"https://idp.example/path\"]", "not an origin"),
+        ("proxy = \"http://us:p4ss@proxy.example\"", "settings hold no credentials"),
+        ("proxy = true", "upstream.proxy"),
+        ("min_tls = \"1.1\"", "neither `1.2` nor `1.3`: `1.1`"),
+        ("tls = { \"api.example\" = {} }", "not an origin: `api.example`"),
+    ] {
+        let ran = config(&format!("[upstream]\n{settings}\n"), &[]);
+        assert!(ran.code == Some(2) && ran.err.contains(why), "{settings}: {}", ran.err);
+        assert!(!ran.err.contains("p4ss"), "{}", ran.err);
+    }
 }
 
 /// Allows a network, an address or an origin.

@@ -21,12 +21,12 @@ fn inputs(folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the name of the input is what a failure has to tell")]
 fn every_input_that_is_kept_keeps_the_promises_of_its_target() {
     for (target, check) in targets::TARGETS {
         let kept = [inputs(&format!("fuzz/seeds/{target}")), inputs(&format!("fuzz/found/{target}"))].concat();
         assert!(!kept.is_empty(), "{target} has seeds");
         for (name, bytes) in kept {
-            // The name of the input is what a failure has to tell.
             println!("{name}");
             check(&bytes);
         }
@@ -35,6 +35,7 @@ fn every_input_that_is_kept_keeps_the_promises_of_its_target() {
 
 /// What other tests have besides: rules, their cases, and rules with problems.
 #[test]
+#[expect(clippy::print_stdout, reason = "the name of the input is what a failure has to tell")]
 fn every_rule_that_there_is_keeps_the_promises_of_rule_files() {
     for (name, bytes) in [inputs("tests/problems"), inputs("rules")].concat() {
         println!("{name}");

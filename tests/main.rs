@@ -13,6 +13,8 @@ mod support;
 
 // Rules on hosts at the edge.
 mod bundle;
+// Who may ask.
+mod access;
 // Answers that are used again, and for whom.
 mod caches;
 // Health, metrics and the state of the rules.
@@ -41,6 +43,8 @@ mod egress;
 mod explain;
 // The failure table, whole.
 mod failures;
+// What SECURITY.md promises has tests.
+mod promises;
 // Imports point downward; every file has a head.
 mod floors;
 // Request in, answer out, over real sockets.
@@ -101,5 +105,7 @@ mod traces;
 mod torture;
 // From the document to the claims, digit for digit.
 mod values;
+// Traces and metrics for a collector.
+mod otlp;
 // From a raw answer to a rule, by commands.
 mod walks;

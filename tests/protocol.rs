@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claimsmith::config::Tls;
+use claimsmith::config::{ClientAuth, Tls};
 use http::Version;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -159,7 +159,8 @@ impl Files {
 
     fn setting(&self) -> Option<Tls> {
         let path = |name| self.folder.path().join(name);
-        Some(Tls { certificate: path("certificate.pem"), key: path("key.pem") })
+        let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+        Some(Tls { certificate, key, client_roots: None, client_auth: ClientAuth::default() })
     }
 }
 

@@ -25,6 +25,7 @@ key = { file = "KEY" }
 url     = "https://api.example/me"
 headers = { api-key = "${secrets.key}" }
 query   = { proof = "${hmac_sha256(secrets.key, token)}" }
+token   = "bearer"
 
 [call.emails]
 url = "https://api.example/users/${user.id}/emails"
@@ -60,7 +61,7 @@ fn provider(seen: &Seen) -> Reply {
 /// Serves the rule, and others, with these settings.
 fn start(rules: &[(&str, &str)], settings: &str) -> (World, Server, SocketAddr) {
     let mut world = World::new(&[("key", SECRET)]);
-    world.upstream = Upstream::new(|seen| provider(&seen));
+    world.upstream = Upstream::new(provider);
     world.settings(settings);
     for (name, text) in rules {
         let key = world.path("key").display().to_string();

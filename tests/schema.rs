@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use claimsmith::{
-    config::{SETTINGS, Settings},
+    config::{RuleAccess, SETTINGS, Settings},
     core::{
         Cases, Compiler,
         problem::{Code, Problem, Source},
@@ -171,9 +171,13 @@ fn reading_cases_takes_what_the_words_say_and_nothing_else() {
 #[test]
 fn the_settings_have_these_keys() {
     let mut settings = json!(Settings::default());
-    settings["tls"] = json!({ "certificate": "", "key": "" });
+    settings["tls"] = json!({ "certificate": "", "key": "", "client_roots": "", "client_auth": "" });
+    settings["access"]["key"] = json!({ "env": "", "file": "" });
     settings["admin"]["key"] = json!({ "env": "", "file": "" });
-    settings["rule"] = json!({ "thing": { "vars": {} } });
+    settings["rule"] = json!({ "thing": { "vars": {}, "access": {} } });
+    let of_a_rule = &mut settings["rule"]["thing"]["access"];
+    *of_a_rule = json!(RuleAccess::default());
+    of_a_rule["key"] = json!({ "env": "", "file": "" });
     fn compare(path: &str, value: &Value, table: &'static Table) {
         let Value::Object(members) = value else { panic!("{path} is no table: {value}") };
         let found: BTreeSet<_> = members.keys().map(String::as_str).collect();

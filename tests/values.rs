@@ -690,7 +690,7 @@ fn vars_are_overridden_by_settings() {
     });
     let changed = setup().with(|settings| {
         let vars = vars.as_object().expect("it is an object").clone();
-        settings.rule.insert("acme".into(), claimsmith::config::Rule { vars });
+        settings.rule.insert("acme".into(), claimsmith::config::Rule { vars, ..Default::default() });
     });
     assert_eq!(
         changed.start().get("/acme", TOKEN).body,
@@ -698,7 +698,7 @@ fn vars_are_overridden_by_settings() {
     );
     let unknown = setup().with(|settings| {
         let vars = json!({ "hots": "x" }).as_object().expect("it is an object").clone();
-        settings.rule.insert("acme".into(), claimsmith::config::Rule { vars });
+        settings.rule.insert("acme".into(), claimsmith::config::Rule { vars, ..Default::default() });
     });
     assert_eq!(unknown.load().refused, ["acme"]);
 }

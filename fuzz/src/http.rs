@@ -1,13 +1,10 @@
-//! Bytes as what a client sends to the port: it gets answers or the connection is closed, in time, and the provider is
-//! asked only for requests that are well formed.
+//! Bytes as what a client sends to the port: it gets answers or the connection is closed, in time, and claims
+//! answer whole heads alone.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::LazyLock,
     thread,
     time::Duration,
 };
@@ -47,13 +44,11 @@ when = "false"
 sub = { value = "u1" }
 "#;
 
-/// A gateway that serves as long as the process does, and how often its provider was asked.
+/// A gateway that serves as long as the process does.
 struct Served {
     address: SocketAddr,
     _running: Running,
 }
-
-static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 static SERVED: LazyLock<Served> = LazyLock::new(|| {
     let origin = format!("http://{}", provider());
@@ -70,16 +65,13 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 
 /// What is asked of an input: all of it is sent over one connection, of which nothing more will come.
 pub fn check(bytes: &[u8]) {
-    let before = ASKED.load(Ordering::SeqCst);
     let answer = exchange(bytes);
-    let asked = ASKED.load(Ordering::SeqCst) - before;
-    let heads = answer.windows(9).filter(|window| window.starts_with(b"HTTP/1.")).count();
     let http2 = bytes.starts_with(b"PRI");
-    // A token somewhere, `/acme` somewhere, and for each time that the provider is asked an end of a head.
-    let ends = bytes.windows(2).filter(|two| two == b"\n\n").count()
-        + bytes.windows(4).filter(|four| four == b"\r\n\r\n").count();
-    assert!(http2 || asked <= ends, "{asked} requests of {ends} heads");
-    assert!(http2 || asked <= heads + 1, "{asked} requests and {heads} answers");
+    // Claims are answered to whole heads alone: each ends with an empty line.
+    let count = |of: &[u8], what: &[u8]| of.windows(what.len()).filter(|window| *window == what).count();
+    let heads = count(bytes, b"\n\n") + count(bytes, b"\n\r\n");
+    let answered = count(&answer, b"{\"sub\":");
+    assert!(http2 || answered <= heads, "{answered} answers to {heads} heads");
     if !http2 && !answer.is_empty() {
         assert!(answer.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&answer));
     }
@@ -102,7 +94,7 @@ fn exchange(bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// A provider that answers every request in one piece, and counts them.
+/// A provider that answers every request in one piece.
 fn provider() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port can be bound");
     let address = listener.local_addr().expect("a bound socket has an address");
@@ -123,7 +115,6 @@ fn provide(mut stream: TcpStream) {
         head.push(byte[0]);
         if head.ends_with(b"\r\n\r\n") {
             assert!(head.starts_with(b"GET /user HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
-            ASKED.fetch_add(1, Ordering::SeqCst);
             head.clear();
             if stream.write_all(ANSWER).is_err() {
                 return;

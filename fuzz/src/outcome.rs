@@ -41,7 +41,7 @@ pub fn check(rule: &CompiledRule, outcome: &Outcome) {
     let response = &outcome.response;
     let status = response.status().as_u16();
     assert!(STATUSES.contains(&status), "no row of the table: {status}");
-    assert_eq!(response.headers().get(header::CACHE_CONTROL).map(|value| value.as_bytes()), Some(&b"no-store"[..]));
+    assert_eq!(response.headers().get(header::CACHE_CONTROL).map(http::HeaderValue::as_bytes), Some(&b"no-store"[..]));
     assert_eq!(outcome.failure.is_none(), status == 200, "{:?}", outcome.failure);
     if let Some(failure) = &outcome.failure {
         assert!(!failure.words().is_empty());

@@ -20,6 +20,8 @@ pub fn check(bytes: &[u8]) {
     assert!(found.len() <= MOST, "{}", found.len());
     let oracle = match serde_json_path::JsonPath::parse(path) {
         Ok(oracle) => oracle,
+        // White space may stand before every segment (RFC 9535, section 2.5), which it does not know of all.
+        Err(_) if path.contains([' ', '\t', '\n', '\r']) => return,
         Err(error) => panic!("{path} is accepted, and the other implementation says: {error}"),
     };
     if !is_ordinary(&document) || is_known(path) {

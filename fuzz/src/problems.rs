@@ -7,7 +7,7 @@ pub fn check(problems: &[Problem]) -> bool {
     for problem in problems {
         let (span, text) = (&problem.place.span, &problem.place.source.text);
         assert!(span.start <= span.end && span.end <= text.len(), "{problem:?}");
-        assert!(!problem.message.is_empty() && !problem.label.is_empty(), "{problem:?}");
+        assert!(!problem.message.is_empty(), "{problem:?}");
         let (line, column) = problem.place.line_and_column();
         assert!(line >= 1 && line <= text.matches('\n').count() + 1 && column >= 1, "{problem:?}");
         let shown = claimsmith::core::problem::as_text(problem, claimsmith::core::problem::Style::Plain);

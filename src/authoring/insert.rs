@@ -71,8 +71,13 @@ pub(super) fn insert(here: &Here<'_>, steps: &[Step]) -> Option<Insertion> {
             put(if value { span.clone() } else { at..at }, text)
         }
         Spot::Key { table, span, .. } if table.first().is_some_and(|first| first == "claims") && table.len() == 1 => {
-            let claim = claim_of(here, steps);
-            put(span.clone(), format!("{claim} = \"{}\"", as_path(steps, "\"")))
+            let line = format!("{} = \"{}\"", claim_of(here, steps), as_path(steps, "\""));
+            if span.is_empty() {
+                return put(at..at, line);
+            }
+            // Another claim stands here: this one comes after it.
+            let end = at + here.text[at..].find('\n').unwrap_or(here.text.len() - at);
+            put(end..end, format!("\n{line}"))
         }
         _ => put(at..at, as_path(steps, "'")),
     }
@@ -188,6 +193,7 @@ mod tests {
             ("[claims]\nsub = \"a-|-b\"", "[claims]\nsub = \"a-${user.id}-b\""),
             ("[call.x]\nurl = \"https://x.example/|\"", "[call.x]\nurl = \"https://x.example/${user.id}\""),
             ("[call.x]\nurl = \"https://x.example/${|}\"", "[call.x]\nurl = \"https://x.example/${user.id}\""),
+            ("[claims]\n|name = \"x\"\na = \"y\"", "[claims]\nname = \"x\"\nsub = \"$.user.id\"\na = \"y\""),
             ("# |", "# $.user.id"),
         ] {
             assert_eq!(written(before, &id), after, "{before}");

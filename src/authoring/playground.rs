@@ -25,8 +25,8 @@ use super::{
     used::used,
 };
 use crate::core::{
-    Answered, Cases, Compiler, Contract, Draft, DraftReply, Fault, Files, Judgement, Sample, Shown, Told, Verdict,
-    format, is_rule_name,
+    Answered, Cases, CompiledRule, Compiler, Contract, Draft, DraftReply, Fault, Files, Judgement, Sample, Shown, Told,
+    Verdict, format, is_rule_name,
     problem::{Code, Problem, Severity, Source, as_json},
     propose,
     record::{Copy, copy},
@@ -170,7 +170,7 @@ impl Playground {
         let report = shown.ran.map(|(rule, outcome, body)| {
             Report { rule: &rule, outcome: &outcome, steps: &shown.verdict.steps, body }.json()
         });
-        let receiver = rule.as_ref().and_then(|rule| rule.contract()).or_else(|| page.receiver());
+        let receiver = rule.as_ref().and_then(CompiledRule::contract).or_else(|| page.receiver());
         let used = if rule.is_some() { used(&texts.rule, &document) } else { Default::default() };
         let (told, changed) = self.all_cases(page, began).await;
         json!({
@@ -206,7 +206,8 @@ impl Playground {
             row["name"] = name.into();
             row["line"] = line.into();
             told.push(row);
-            if let (Some(base), Some(changed)) = (&base, &mut changed) {
+            // Nothing is asked of a text that is the same.
+            if let (Some(base), Some(changed)) = (base.as_ref().filter(|base| base.text != source.text), &mut changed) {
                 let before = cases.run(number, (&texts.name, base), around.files).await;
                 changed.extend(difference(name, &Outcome::of(&before, &ran)));
             }

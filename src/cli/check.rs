@@ -123,12 +123,16 @@ pub(super) fn rule_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Compiles one rule. Its secrets need not be there: they belong to the place where it will run.
+/// Compiles one rule. Secrets and certificates need not be there: they belong to the place where it will run.
 fn check(path: &Path, settings: &Settings, compiler: &Compiler) -> Result<Vec<Problem>, String> {
     let source = source(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let host = Upstream::new(
+        &Settings { rules: folder, upstream: config::Upstream::default(), ..settings.clone() },
+        Secrets::Placeholders,
+        Store::new(),
+    )?;
     let vars = settings.rule.get(&*name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, mut problems) = compiler.compile(&name, &source, &vars, &host);
     let untried = rule.as_ref().and_then(|rule| rule.untried());

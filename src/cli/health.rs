@@ -30,6 +30,7 @@ pub(super) fn run(common: &Common) -> Result<u8, String> {
         body: Bytes::new(),
         timeout: Some(LIMIT),
         identity: None,
+        number: 0,
     };
     // Nobody there is an answer too: a container with no process is not healthy.
     let Ok(answer) = runtime()?.block_on(host.fetch(outgoing)) else {

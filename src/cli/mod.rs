@@ -41,7 +41,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     catalogue::PREFIX,
-    config::{Flags, Format, Level, LogFlags, Settings},
+    config::{Flags, Format, Level, LogFlags, Settings, Upstream as UpstreamSettings},
     core::{
         CompiledRule, Compiler,
         problem::{Problem, Source},
@@ -254,11 +254,15 @@ struct Compiled {
     problems: Vec<Problem>,
 }
 
-/// Compiles a rule that is not going to run here: its secrets need not be there.
+/// Compiles a rule that is not going to run here: its secrets need not be there, and neither certificates.
 fn compile_offline(path: &Path, name: &str, settings: &Settings) -> Result<Compiled, String> {
     let source = source(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let host = Upstream::new(&Settings { rules: folder, ..settings.clone() }, Secrets::Placeholders, Store::new())?;
+    let host = Upstream::new(
+        &Settings { rules: folder, upstream: UpstreamSettings::default(), ..settings.clone() },
+        Secrets::Placeholders,
+        Store::new(),
+    )?;
     let vars = settings.rule.get(name).map(|rule| rule.vars.clone()).unwrap_or_default();
     let (rule, problems) = Compiler::new::<Upstream>().compile(name, &source, &vars, &host);
     Ok(Compiled { source, rule, problems: problems.sorted() })

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Common, DONE, WRONG, output, rule_file, runtime};
 use crate::{
-    config,
+    config::{self, Allowed},
     core::{Answer, Cases, Host, Outgoing, problem::Source},
     gateway::{Secrets, Store, Upstream, admin_address, admin_key, shipped_folder, source},
 };
@@ -104,6 +104,10 @@ impl Desk {
         if let Some(id) = &arguments.request {
             url.query_pairs_mut().append_pair("request", id);
         }
+        // The one address that this command is about, whatever calls may reach, and as it is.
+        let upstream =
+            config::Upstream { allow: vec![Allowed::Network(address.ip().into())], ..config::Upstream::default() };
+        let settings = &config::Settings { upstream, ..settings.clone() };
         let host = Upstream::new(settings, Secrets::Real, Store::new())?;
         let mut headers = HeaderMap::new();
         if let Some(key) = admin_key(&settings.admin, &host)? {
@@ -121,6 +125,7 @@ impl Desk {
             body: Bytes::new(),
             timeout: Some(LIMIT),
             identity: None,
+            number: 0,
         };
         let answer = self.runtime.block_on(self.host.fetch(outgoing));
         answer.map_err(|error| format!("{} does not answer: {}", self.url.authority(), error.words()))

@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::Serialize;
 
-use super::{Format, Level, Settings};
+use super::{Format, Level, Settings, otlp};
 use crate::core::problem::did_you_mean;
 
 /// The file that is read when none is named.
@@ -91,6 +91,7 @@ fn named(flags: &Flags) -> Option<PathBuf> {
 pub fn load(flags: &Flags) -> Result<Config, String> {
     let named = named(flags);
     let mut figment = Figment::from(Layer::new("defaults", None, &Settings::default())?);
+    figment = figment.merge(Layer { name: "environment", path: None, dict: standard()? });
     let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     match fs::read_to_string(&path) {
         Ok(text) => {
@@ -111,11 +112,26 @@ pub fn load(flags: &Flags) -> Result<Config, String> {
     let settings = figment
         .extract::<Settings>()
         .map_err(|errors| errors.into_iter().map(|error| explain(&error)).collect::<Vec<_>>().join("\n"))?;
+    settings.check()?;
     Ok(Config { settings, figment })
 }
 
+/// What the variables say that all programs with OpenTelemetry read.
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+fn standard() -> Result<Dict, String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").map(|text| otlp::attributes(&text));
+    let otlp = serde_json::json!({
+        "endpoint": variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "service": variable("OTEL_SERVICE_NAME"),
+        "attributes": attributes,
+    });
+    Layer::new("environment", None, &serde_json::json!({ "otlp": otlp })).map(|layer| layer.dict)
+}
+
 /// Settings that are taken over while the process runs; all others need a restart.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
+    "access",
     "deadline",
     "drain",
     "max_request_body",
@@ -231,7 +247,7 @@ impl Config {
     }
 }
 
-/// A scalar as TOML writes it.
+/// A value as TOML writes it in one line.
 fn literal(value: &Value) -> String {
     match value {
         Value::String(_, text) => format!("{text:?}"),
@@ -243,7 +259,11 @@ fn literal(value: &Value) -> String {
         },
         Value::Char(_, c) => format!("{:?}", c.to_string()),
         Value::Array(_, items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(", ")),
-        Value::Dict(..) | Value::Empty(..) => String::new(),
+        Value::Dict(_, dict) => {
+            let members = dict.iter().map(|(key, value)| format!("{key} = {}", literal(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
+        Value::Empty(..) => String::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of the settings file, and what they mean.
 
-use crate::core::words::{Choice, Language, Names, Table, Takes, Words, key, names, needed, table};
+use crate::core::words::{Choice, Key, Language, Names, Table, Takes, Words, key, names, needed, table};
 
 /// A settings file.
 pub static SETTINGS: Table = table(
@@ -28,9 +28,11 @@ pub static SETTINGS: Table = table(
         key("query_token", &[Takes::Flag], "true", "Accept `?access_token=`, which RFC 6750 advises against."),
         key("log", &[Takes::Table(&LOG)], r#"{ level = "info" }"#, LOG.doc),
         key("admin", &[Takes::Table(&ADMIN)], r#"{ listen = "127.0.0.1:8081" }"#, ADMIN.doc),
+        key("access", &[Takes::Table(&ACCESS)], r#"{ networks = ["10.0.0.0/8"] }"#, ACCESS.doc),
         key("tls", &[Takes::Table(&TLS)], r#"{ certificate = "tls.pem", key = "tls.key" }"#, TLS.doc),
         key("upstream", &[Takes::Table(&UPSTREAM)], r#"{ connect_timeout = "5s" }"#, UPSTREAM.doc),
         key("cache", &[Takes::Table(&CACHE)], r#"{ max_bytes = 67108864 }"#, CACHE.doc),
+        key("otlp", &[Takes::Table(&OTLP)], r#"{ endpoint = "http://127.0.0.1:4318" }"#, OTLP.doc),
         key("rule", &[Takes::Table(&RULES)], r#"{ acme = { vars = { host = "api.acme.example" } } }"#, RULES.doc),
     ],
     Choice::Free,
@@ -67,6 +69,7 @@ static LOG: Table = table(
             r#""json""#,
             "How lines look; `auto` without it.",
         ),
+        key("client", &[Takes::Flag], "true", "Whether the line of a request has the address of its client."),
     ],
     Choice::Free,
 );
@@ -114,6 +117,79 @@ static ADMIN_KEY: Table = table(
     Choice::One(&["env", "file"]),
 );
 
+/// What may be said for all rules and for a single one.
+const NETWORKS: Key = key("networks", NAMES, r#"["10.0.0.0/8", "2001:db8::/32"]"#, "Where clients may be.");
+const CLIENT_NAMES: Key = key(
+    "client_names",
+    NAMES,
+    r#"["auth.example"]"#,
+    "Names (DNS or URI) of which a client's certificate must have one; `*` for any certificate.",
+);
+const KEY: Key = key("key", ONE_OR_MORE_KEYS, r#"{ file = "/run/secrets/inbound" }"#, ACCESS_KEY.doc);
+const KEYS: &[Takes] = &[Takes::Table(&ACCESS_KEY)];
+const ONE_OR_MORE_KEYS: &[Takes] = &[Takes::Table(&ACCESS_KEY), Takes::List(KEYS)];
+const CLIENT_RATE: Key = key("client_rate", PLAIN, r#""100/s""#, "How often one address may ask; `off` without it.");
+const TOKEN_RATE: Key =
+    key("token_rate", PLAIN, r#""60/m""#, "How often may be asked with one token; `off` without it.");
+
+static ACCESS: Table = table(
+    "access",
+    "Who may ask.",
+    &[
+        NETWORKS,
+        CLIENT_NAMES,
+        KEY,
+        key("key_header", PLAIN, r#""x-claimsmith-key""#, "The header in which the key stands."),
+        key("key_query", PLAIN, r#""key""#, "The parameter of the query in which it may stand instead."),
+        CLIENT_RATE,
+        TOKEN_RATE,
+        key("throttle", &[Takes::Table(&THROTTLE)], r#"{ after = 20 }"#, THROTTLE.doc),
+        key("trusted_proxies", NAMES, r#"["10.0.0.0/8"]"#, "Proxies that are believed who their client is."),
+        key(
+            "client_header",
+            PLAIN,
+            r#""forwarded""#,
+            "The header in which they say it: `x-forwarded-for` without it, `forwarded`, or another with addresses.",
+        ),
+        key(
+            "proxy_protocol",
+            &[Takes::Flag],
+            "true",
+            "Connections of trusted proxies begin with the PROXY protocol, version 2.",
+        ),
+    ],
+    Choice::Free,
+);
+
+static RULE_ACCESS: Table = table(
+    "access_of_a_rule",
+    "Who may ask for this rule: what is said here holds instead of `access`.",
+    &[NETWORKS, CLIENT_NAMES, KEY, CLIENT_RATE, TOKEN_RATE],
+    Choice::Free,
+);
+
+static ACCESS_KEY: Table = table(
+    "access_key",
+    "Where a key stands that requests have to show; one of several is enough.",
+    &[
+        key("env", PLAIN, r#""INBOUND_KEY""#, "An environment variable."),
+        key("file", PLAIN, r#""/run/secrets/inbound""#, "A file; it may be exchanged at any time."),
+    ],
+    Choice::One(&["env", "file"]),
+);
+
+static THROTTLE: Table = table(
+    "throttle",
+    "What becomes of an address whose tokens or keys are refused.",
+    &[
+        key("after", COUNT, "20", "Refused requests after which it has to wait; 0, the default, for never."),
+        key("window", DURATION, r#""1m""#, "The time in which they count together."),
+        key("delay", DURATION, r#""1s""#, "The first wait; each next one is twice as long."),
+        key("max_delay", DURATION, r#""5m""#, "The longest wait."),
+    ],
+    Choice::Free,
+);
+
 static TLS: Table = table(
     "tls",
     "TLS for `listen`; plain HTTP without.",
@@ -125,6 +201,21 @@ static TLS: Table = table(
             "A PEM file with the certificate chain; read again when it changes.",
         ),
         needed("key", PLAIN, r#""/etc/claimsmith/tls.key""#, "A PEM file with the private key."),
+        key(
+            "client_roots",
+            PLAIN,
+            r#""/etc/claimsmith/clients.pem""#,
+            "A PEM file with the authorities whose certificates clients have to show; read again when it changes.",
+        ),
+        key(
+            "client_auth",
+            &[Takes::Word(Words::Given(&[
+                ("required", "without a certificate there is no connection"),
+                ("optional", "only where `client_names` say so; one that is shown has to be good"),
+            ]))],
+            r#""optional""#,
+            "Whether all clients have to show a certificate; `required` without it.",
+        ),
     ],
     Choice::Free,
 );
@@ -224,6 +315,66 @@ static CACHE: Table = table(
     Choice::Free,
 );
 
+static OTLP: Table = table(
+    "otlp",
+    "Where traces and metrics are sent, by OTLP over HTTP.",
+    &[
+        key(
+            "endpoint",
+            PLAIN,
+            r#""http://127.0.0.1:4318""#,
+            "The address of a collector, without `/v1/traces`; nothing is sent without it.",
+        ),
+        key("headers", &[Takes::Table(&OTLP_HEADERS)], r#"{ authorization = { env = "OTLP_KEY" } }"#, OTLP_HEADERS.doc),
+        key("interval", DURATION, r#""60s""#, "How often metrics are sent; spans are sent after 5 s at the latest."),
+        key("timeout", DURATION, r#""10s""#, "The time for one delivery."),
+        key(
+            "sample",
+            &[Takes::Number],
+            "0.1",
+            "The share of requests that leave a trace, where the caller does not say.",
+        ),
+        key("traces", &[Takes::Flag], "false", "Whether traces are sent; they are without it."),
+        key("metrics", &[Takes::Flag], "false", "Whether metrics are sent; they are without it."),
+        key("service", PLAIN, r#""claimsmith""#, "What the process is called there (`service.name`)."),
+        key("attributes", &[Takes::Table(&OTLP_ATTRIBUTES)], r#"{ "k8s.pod.name" = "a" }"#, OTLP_ATTRIBUTES.doc),
+        key(
+            "propagate",
+            &[Takes::Flag, Takes::List(PLAIN)],
+            r#"["https://api.internal.example"]"#,
+            "Origins that are told by `traceparent` which trace a call belongs to; `true` for all, nobody without it.",
+        ),
+        key("tracestate", &[Takes::Flag], "true", "Those origins also get the caller's `tracestate`."),
+    ],
+    Choice::Free,
+);
+
+static OTLP_HEADERS: Table = names(
+    "otlp_headers",
+    "Headers of what is sent, each by where its value stands.",
+    Names::Any,
+    &[Takes::Table(&OTLP_HEADER)],
+    r#"authorization = { env = "OTLP_KEY" }"#,
+);
+
+static OTLP_HEADER: Table = table(
+    "otlp_header",
+    "Where the value of a header stands.",
+    &[
+        key("env", PLAIN, r#""OTLP_KEY""#, "An environment variable."),
+        key("file", PLAIN, r#""/run/secrets/otlp""#, "A file; it may be exchanged at any time."),
+    ],
+    Choice::One(&["env", "file"]),
+);
+
+static OTLP_ATTRIBUTES: Table = names(
+    "otlp_attributes",
+    "What else there is to say of the process: attributes of its resource.",
+    Names::Any,
+    PLAIN,
+    r#""deployment.environment.name" = "production""#,
+);
+
 static REROUTE: Table = names(
     "reroute",
     "Origins that are reached at another origin, for staging and tests.",
@@ -243,7 +394,10 @@ static RULES: Table = names(
 static OF_A_RULE: Table = table(
     "settings_of_a_rule",
     "Settings of one rule.",
-    &[key("vars", &[Takes::Table(&VARS)], r#"{ host = "api.acme.example" }"#, VARS.doc)],
+    &[
+        key("vars", &[Takes::Table(&VARS)], r#"{ host = "api.acme.example" }"#, VARS.doc),
+        key("access", &[Takes::Table(&RULE_ACCESS)], r#"{ client_rate = "10/s" }"#, RULE_ACCESS.doc),
+    ],
     Choice::Free,
 );
 

@@ -16,7 +16,7 @@ use super::{
     receiver::{self, Errors},
     response::{self, Failure},
     token::{self, Token},
-    trace::{Step, Trace},
+    trace::{Stage, Step, Trace},
     value::Memory,
 };
 
@@ -70,16 +70,20 @@ pub async fn evaluate<H: Host>(
     trace: Option<&Trace>,
 ) -> Outcome {
     let mut calls = Summary::default();
+    let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     if let Some(trace) = trace {
+        trace.begin(began);
+        trace.enter(Stage::Receive, Duration::ZERO);
         rule.secrets.iter().for_each(|(name, secret)| trace.hide(&format!("secrets.{name}"), secret.expose()));
     }
-    let outcome = match steps(rule, request, reception, host, trace, &mut calls).await {
+    let outcome = match steps(rule, request, reception, host, trace, began, &mut calls).await {
         Ok(response) => Outcome { response, failure: None, calls },
         Err(failure) => {
             tell(trace, || Step::Failed { stage: failure.stage(), words: failure.words() });
             Outcome { calls, ..refuse(Some(rule), failure, request_id) }
         }
     };
+    enter::<H>(trace, Stage::Respond, began);
     let (status, bytes) = (outcome.response.status().as_u16(), outcome.response.body().len());
     tell(trace, || Step::Respond { status, bytes });
     outcome
@@ -91,9 +95,9 @@ async fn steps<H: Host>(
     reception: Reception,
     host: &H,
     trace: Option<&Trace>,
+    began: Duration,
     calls: &mut Summary,
 ) -> Result<Response, Failure> {
-    let began = if trace.is_some() { H::clock() } else { Duration::ZERO };
     let token = Token::receive(request, reception.query_token)?;
     if let Some(trace) = trace {
         trace.hide("token", token.value());
@@ -133,14 +137,18 @@ impl<H: Host> Work<'_, H> {
         }
         tell(trace, || received(rule, token, H::clock().saturating_sub(began)));
         let round = calls::Round { token, host, trace, began, until };
+        leave::<H>(trace, began);
         let ran = calls::run(&rule.calls, &mut facts, &mut memory, &round, calls).await;
         if let Some(trace) = trace {
             trace.show(|| document(rule, &facts));
         }
         ran?;
+        enter::<H>(trace.filter(|_| !rule.require.is_empty()), Stage::Require, began);
         rule.require.run(&facts, &mut memory, trace)?;
+        enter::<H>(trace, Stage::Map, began);
         let mut claims = rule.claims.run(&facts, &mut memory, trace)?;
         if let Some(script) = &rule.script {
+            enter::<H>(trace, Stage::Script, began);
             script.watch(&facts, &mut memory, &claims, trace);
             let changed = script.run(&facts, &mut memory, &claims)?;
             let after = rule.claims.reread(&claims, changed)?;
@@ -149,6 +157,7 @@ impl<H: Host> Work<'_, H> {
         }
         rule.claims.identify(&claims)?;
         let Some(receiver) = &rule.receiver else { return Ok(response::claims(&claims)) };
+        enter::<H>(trace, Stage::Contract, began);
         receiver.keep(&mut claims, trace)?;
         let response = response::claims(&claims);
         receiver.weigh(&claims, response.body().len())?;
@@ -174,6 +183,20 @@ fn document(rule: &CompiledRule, facts: &Facts<'_>) -> Value {
 fn tell(trace: Option<&Trace>, step: impl FnOnce() -> Step) {
     if let Some(trace) = trace {
         trace.add(step());
+    }
+}
+
+/// The evaluation comes to a step.
+fn enter<H: Host>(trace: Option<&Trace>, stage: Stage, began: Duration) {
+    if let Some(trace) = trace {
+        trace.enter(stage, H::clock().saturating_sub(began));
+    }
+}
+
+/// The evaluation ends a step, and begins none: calls tell of themselves.
+fn leave<H: Host>(trace: Option<&Trace>, began: Duration) {
+    if let Some(trace) = trace {
+        trace.leave(H::clock().saturating_sub(began));
     }
 }
 

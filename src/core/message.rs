@@ -30,6 +30,8 @@ pub struct Outgoing {
     pub timeout: Option<Duration>,
     /// Who we show to be when the connection is made; nobody without.
     pub identity: Option<Arc<Identity>>,
+    /// Which request of the trace it is sent for; 0 for none, and where nobody looks on.
+    pub number: usize,
 }
 
 /// An upstream's answer, whatever its status.

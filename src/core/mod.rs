@@ -81,11 +81,12 @@ pub use self::{
     outline::{LongestPath, Outline, Reader},
     propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},
-    response::{Blame, Failure},
+    response::{Blame, Failure, TurnedAway},
     route::Routes,
     rule::{Lifetimes, MAX_SOURCE, is_claim_name, is_rule_name, words},
     schema::{meanings, schema},
     select::select,
+    token::Token,
     trace::{Point, Reached, Step, Trace},
     value::{FUNCTIONS, Family, Function, closing as end_of_expression},
 };

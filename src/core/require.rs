@@ -67,6 +67,11 @@ impl Plan {
         })
     }
 
+    /// True if nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.guards.is_empty()
+    }
+
     /// Asks the guards in order.
     ///
     /// # Errors

@@ -51,6 +51,28 @@ pub enum Failure {
     TooManyHeaders,
     /// A fault of the program ended the evaluation.
     Panic,
+    /// Whoever asks may not, or not now.
+    TurnedAway(TurnedAway),
+    /// What happened is not for the caller to know: it looks like a token that is not valid, and like all others of
+    /// its kind.
+    Hidden(Box<Failure>),
+}
+
+/// Why a request is turned away before its rule is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// It comes from an address that is not allowed.
+    Network,
+    /// Its connection shows no certificate, or one of another name.
+    Certificate,
+    /// It has no key, or a wrong one.
+    Key,
+    /// Its address asks too often: so many seconds until it may again.
+    ClientRate(u64),
+    /// Too much is asked with its token.
+    TokenRate(u64),
+    /// Too much that came from its address was refused.
+    Throttled(u64),
 }
 
 /// Who has to look at a failure.
@@ -121,13 +143,15 @@ impl Failure {
                 ..plain(S::SERVICE_UNAVAILABLE, "temporarily_unavailable", "too many requests are on their way")
             },
             Failure::RequestTooLarge => plain(S::PAYLOAD_TOO_LARGE, "invalid_request", "the request body is too large"),
-            Failure::NoRule => plain(S::NOT_FOUND, "not_found", "nothing is here"),
+            Failure::NoRule => NOTHING,
             Failure::Method => plain(S::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed here"),
             Failure::Unreadable => plain(S::BAD_REQUEST, "invalid_request", "the request is malformed, or broke off"),
             Failure::TooManyHeaders => {
                 plain(S::REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request", "the request has too many headers")
             }
             Failure::Panic => plain(S::INTERNAL_SERVER_ERROR, "server_error", "an internal fault"),
+            Failure::TurnedAway(why) => why.outward(),
+            Failure::Hidden(failure) => failure.turned_away().unwrap_or(TurnedAway::Key).hidden(),
         }
     }
 
@@ -178,7 +202,9 @@ impl Failure {
             Failure::Script(_) => Stage::Script,
             Failure::Receiver(_) => Stage::Contract,
             Failure::Deadline | Failure::Panic => Stage::Respond,
-            Failure::Token(_)
+            Failure::Hidden(failure) => failure.stage(),
+            Failure::TurnedAway(_)
+            | Failure::Token(_)
             | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
@@ -219,7 +245,9 @@ impl Failure {
             }
             Failure::Unverified(Unverified::OurCredentials(_)) | Failure::Panic => Blame::Us,
             Failure::Deadline => Blame::Upstream,
-            Failure::Token(_)
+            Failure::Hidden(failure) => failure.blame(),
+            Failure::TurnedAway(_)
+            | Failure::Token(_)
             | Failure::Unverified(_)
             | Failure::Overload
             | Failure::RequestTooLarge
@@ -246,15 +274,33 @@ impl Failure {
             }
             Failure::Script(script::Failure::Denied(denial, _)) => format!("script: {}", denial.code()),
             Failure::Script(script::Failure::Value(failure)) => format!("script: {}", failure.words()),
+            Failure::Hidden(failure) => failure.words(),
+            Failure::TurnedAway(why) => why.words().into(),
             other => other.outward().description.to_owned(),
         }
+    }
+
+    /// Why the request was turned away, if it was.
+    pub fn turned_away(&self) -> Option<TurnedAway> {
+        match self {
+            Failure::TurnedAway(why) => Some(*why),
+            Failure::Hidden(failure) => failure.turned_away(),
+            _ => None,
+        }
+    }
+
+    /// True if its answer must not tell whether there is a rule, and so has no body: a rule's would be of its own kind.
+    fn is_about_nowhere(&self) -> bool {
+        use TurnedAway as T;
+        matches!(self, Failure::Hidden(_) | Failure::TurnedAway(T::Network | T::Certificate | T::Key))
     }
 
     /// The answer. `request_id` stands in its body, to be found in the log; for a receiver that would take a body
     /// for a profile there is none, and the error stands in `WWW-Authenticate` alone.
     pub fn response(&self, request_id: &str, errors: Errors) -> Response {
         let outward = self.outward();
-        let mut response = if outward.error.is_empty() || errors == Errors::Empty {
+        let mute = outward.error.is_empty() || errors == Errors::Empty || self.is_about_nowhere();
+        let mut response = if mute {
             Response::new(Bytes::new())
         } else {
             let body = serde_json::json!({
@@ -277,6 +323,67 @@ impl Failure {
             headers.insert(header::ALLOW, ALLOW);
         }
         response
+    }
+}
+
+/// What is at a path without a rule.
+const NOTHING: Outward<'static> = Outward {
+    status: StatusCode::NOT_FOUND,
+    error: "not_found",
+    description: "nothing is here",
+    challenge: false,
+    retry_after: None,
+};
+
+impl TurnedAway {
+    fn outward(self) -> Outward<'static> {
+        match self {
+            TurnedAway::Network | TurnedAway::Certificate => NOTHING,
+            TurnedAway::Key => denied(Denial::InvalidToken, ""),
+            TurnedAway::ClientRate(seconds) | TurnedAway::TokenRate(seconds) | TurnedAway::Throttled(seconds) => {
+                Outward {
+                    status: StatusCode::TOO_MANY_REQUESTS,
+                    error: "temporarily_unavailable",
+                    description: "too many requests",
+                    challenge: false,
+                    retry_after: Some(seconds),
+                }
+            }
+        }
+    }
+
+    /// Where keys are asked for, all look like one that is wrong, and only who asks too often is told to wait.
+    fn hidden(self) -> Outward<'static> {
+        match self.outward() {
+            patience @ Outward { status: StatusCode::TOO_MANY_REQUESTS, .. } => patience,
+            _ => TurnedAway::Key.outward(),
+        }
+    }
+
+    /// All of them, as metrics call them.
+    pub const NAMES: [&str; 6] = ["network", "certificate", "key", "client_rate", "token_rate", "throttle"];
+
+    /// Its place among the names.
+    pub fn index(self) -> usize {
+        match self {
+            TurnedAway::Network => 0,
+            TurnedAway::Certificate => 1,
+            TurnedAway::Key => 2,
+            TurnedAway::ClientRate(_) => 3,
+            TurnedAway::TokenRate(_) => 4,
+            TurnedAway::Throttled(_) => 5,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            TurnedAway::Network => "access: the address is in none of the networks",
+            TurnedAway::Certificate => "access: no certificate with one of the names",
+            TurnedAway::Key => "access: no key, or a wrong one",
+            TurnedAway::ClientRate(_) => "access: the address asks too often",
+            TurnedAway::TokenRate(_) => "access: too much is asked with this token",
+            TurnedAway::Throttled(_) => "access: too much that came from the address was refused",
+        }
     }
 }
 
@@ -386,6 +493,10 @@ fn denied(denial: Denial, reason: &str) -> Outward<'_> {
 fn challenge(error: &str, description: &str) -> HeaderValue {
     if error.is_empty() {
         return HeaderValue::from_static("Bearer");
+    }
+    if description.is_empty() {
+        return HeaderValue::try_from(format!("Bearer error=\"{error}\""))
+            .unwrap_or(HeaderValue::from_static("Bearer"));
     }
     // RFC 6750 allows %x20-21 / %x23-5B / %x5D-7E in a description.
     let sound = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';

@@ -12,6 +12,7 @@ mod discreet;
 mod hidden;
 mod json;
 mod point;
+mod timeline;
 
 use std::{
     fmt,
@@ -23,6 +24,7 @@ pub use self::{
     claim::{Claim, Provenance, Way, type_of},
     hidden::{Hidden, forms},
     point::{Point, PointKind, Reached},
+    timeline::{Destination, Exchange, Timed, Timeline},
 };
 use serde_json::Value;
 
@@ -173,6 +175,8 @@ pub struct Call {
     pub place: Place,
     /// Which of its requests this is, such as `value 2, page 3`; empty if there is only one.
     pub which: String,
+    /// The number of the request among those of the evaluation; 0 if nothing was to be sent.
+    pub number: usize,
     /// The calls whose answers it reads: it cannot start before they are there.
     pub after: Vec<String>,
     /// The request line and headers, credentials replaced by their names; empty if there was none.
@@ -183,6 +187,8 @@ pub struct Call {
     pub answer: Option<(u16, usize)>,
     /// When it started and ended.
     pub time: Option<Span>,
+    /// When its answer was being read.
+    pub decoded: Option<Span>,
     /// What was sent for it, one after another: attempts, redirects, a token of our own.
     pub attempts: Vec<Attempt>,
 }
@@ -282,6 +288,12 @@ impl Condition {
     }
 }
 
+impl Inner {
+    fn leave(&mut self, now: Duration) {
+        self.stages.extend(self.at.take().map(|(stage, began)| (stage, (began, now))));
+    }
+}
+
 /// Collects the steps of one evaluation.
 #[derive(Debug, Default)]
 pub struct Trace(Mutex<Inner>);
@@ -299,6 +311,17 @@ struct Inner {
     ran: Vec<Place>,
     /// What the rule could read, where somebody wants to see it.
     document: Option<Value>,
+    /// How many calls have their times noted, if nothing else is wanted.
+    times: Option<usize>,
+    calls: Vec<Timed>,
+    /// Calls that had no room there.
+    missed: usize,
+    /// When the evaluation began, by the host's clock.
+    began: Option<Duration>,
+    /// The steps that are done, besides the calls, with their times.
+    stages: Vec<(Stage, Span)>,
+    /// The step that the evaluation is at, and since when.
+    at: Option<(Stage, Duration)>,
 }
 
 impl Trace {
@@ -336,9 +359,40 @@ impl Trace {
         self.with(|inner| inner.discreet)
     }
 
+    /// One for [`Trace::timeline`] alone, with so many calls at most. It has no steps, and so no claims.
+    pub fn of_times(calls: usize) -> Self {
+        Trace(Mutex::new(Inner { times: Some(calls), ..Inner::default() }))
+    }
+
     /// Notes a step.
     pub fn add(&self, step: Step) {
-        self.with(|inner| inner.steps.push(step));
+        self.with(|inner| match (inner.times, step) {
+            (None, step) => inner.steps.push(step),
+            (Some(room), Step::Call(call)) => match Timed::new(&call) {
+                Some(timed) if inner.calls.len() < room => inner.calls.push(timed),
+                Some(_) => inner.missed += 1,
+                None => {}
+            },
+            (Some(_), _) => {}
+        });
+    }
+
+    /// The evaluation begins, by the host's clock.
+    pub fn begin(&self, now: Duration) {
+        self.with(|inner| inner.began = Some(now));
+    }
+
+    /// The evaluation comes to a step, so long after it began; the one before is done.
+    pub fn enter(&self, stage: Stage, now: Duration) {
+        self.with(|inner| {
+            inner.leave(now);
+            inner.at = Some((stage, now));
+        });
+    }
+
+    /// The step that the evaluation was at is done.
+    pub fn leave(&self, now: Duration) {
+        self.with(|inner| inner.leave(now));
     }
 
     /// Notes something that people should know.
@@ -367,7 +421,11 @@ impl Trace {
 
     /// A value that no step may show, whoever repeats it: the token, a secret.
     pub fn hide(&self, name: &str, value: &str) {
-        self.with(|inner| inner.hidden.add(name, value));
+        self.with(|inner| {
+            if inner.times.is_none() {
+                inner.hidden.add(name, value);
+            }
+        });
     }
 
     /// Statements of the script ran.
@@ -392,6 +450,22 @@ impl Trace {
             let mut steps: Vec<_> = inner.steps.iter().cloned().chain(open).collect();
             steps.iter_mut().for_each(|step| inner.hidden.clean(step));
             steps
+        })
+    }
+
+    /// When everything began and ended, and nothing else of it. What is not done ends now, by the host's clock.
+    pub fn timeline(&self, now: Duration) -> Timeline {
+        self.with(|inner| {
+            let began = inner.began;
+            let now = now.saturating_sub(began.unwrap_or(now));
+            inner.leave(now);
+            let open = inner.open.iter().filter_map(|(number, call)| Timed::open(*number, call, now));
+            let of_steps = inner.steps.iter().filter_map(|step| match step {
+                Step::Call(call) => Timed::new(call),
+                _ => None,
+            });
+            let calls = inner.calls.iter().cloned().chain(of_steps).chain(open).collect();
+            Timeline { began, stages: inner.stages.clone(), calls, missed: inner.missed, sent: inner.opened }
         })
     }
 

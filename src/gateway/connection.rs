@@ -25,7 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{clock, service::Service};
+use super::{access::Peer, clock, service::Service};
 use crate::config::Settings;
 
 /// How long a connection may be slow or idle.
@@ -59,6 +59,7 @@ pub(super) async fn serve<S>(
     service: Arc<Service>,
     mut closing: watch::Receiver<bool>,
     limits: Limits,
+    peer: Peer,
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -66,7 +67,9 @@ where
     let activity = Arc::new(Activity::new());
     let stream = Watched { stream, start: Start::default(), activity: activity.clone() };
     let doings = activity.clone();
-    let respond = service_fn(move |request: hyper::Request<Incoming>| service.clone().respond(request, doings.clone()));
+    let respond = service_fn(move |request: hyper::Request<Incoming>| {
+        service.clone().respond(request, doings.clone(), peer.clone())
+    });
     let mut connection = pin!(server.serve_connection(TokioIo::new(stream), respond));
     let mut leaving = false;
     let mut expiry = pin!(expire(&activity, limits));

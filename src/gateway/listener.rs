@@ -1,6 +1,7 @@
 //! Connections: accepted up to a bound, served over HTTP/1.1 or HTTP/2, and closed gracefully.
 
 use std::{
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -18,7 +19,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     BACKLOG, Shared, Upstream,
+    access::{Peer, read_proxy_header},
     connection::{self, End, Limits},
+    metrics::Kept,
     service::Service,
 };
 use crate::config::Settings;
@@ -42,6 +45,8 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What a worker needs to take a connection.
 struct Desk {
+    /// The number of the worker.
+    worker: usize,
     shared: Arc<Shared>,
     service: Arc<Service>,
     server: Arc<auto::Builder<TokioExecutor>>,
@@ -60,6 +65,7 @@ pub(super) async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) {
     let desk = Desk {
+        worker: number,
         service: Arc::new(Service::new(number, shared.clone(), upstream)),
         server: Arc::new(server(&shared.settings)),
         tls: shared.tls.as_ref().map(|certificate| certificate.acceptor()),
@@ -82,7 +88,7 @@ pub(super) async fn accept(
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
         match accepted {
-            Ok((stream, _)) => desk.take(stream),
+            Ok((stream, from)) => desk.take(stream, from),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(PAUSE).await;
@@ -98,8 +104,8 @@ pub(super) async fn accept(
 }
 
 impl Desk {
-    /// Serves a connection, unless there are too many.
-    fn take(&self, stream: TcpStream) {
+    /// Serves a connection, unless there are too many, or it comes from where nobody may ask.
+    fn take(&self, mut stream: TcpStream, from: SocketAddr) {
         let tally = &self.shared.tally;
         tally.accepted.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(self.shared.clone());
@@ -108,15 +114,30 @@ impl Desk {
             tally.refused.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        let from = from.ip().to_canonical();
+        let access = self.shared.workers[self.worker].set().access.clone();
+        if access.as_ref().is_some_and(|access| !access.may_connect(from)) {
+            tally.turn_away(Kept::Out);
+            return;
+        }
+        let proxied = access.is_some_and(|access| access.is_proxied(from));
         // Answers are small and written at once; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
         let (service, server, tls) = (self.service.clone(), self.server.clone(), self.tls.clone());
         let (closing, limits) = (self.closing.subscribe(), self.limits);
         spawn(async move {
+            let peer = match proxied {
+                false => Some(Peer::new(from)),
+                true => introduced(&mut stream, from, limits.head).await,
+            };
+            let Some(peer) = peer else { return seat.0.tally.turn_away(Kept::Unintroduced) };
             let end = match tls {
-                None => connection::serve(&server, stream, service, closing, limits).await,
+                None => connection::serve(&server, stream, service, closing, limits, peer).await,
                 Some(tls) => match handshake(&tls, stream, limits.head).await {
-                    Some(stream) => connection::serve(&server, stream, service, closing, limits).await,
+                    Some(stream) => {
+                        let peer = peer.showing(stream.get_ref().1.peer_certificates());
+                        connection::serve(&server, stream, service, closing, limits, peer).await
+                    }
                     None => End::Closed,
                 },
             };
@@ -131,9 +152,9 @@ impl Desk {
     fn take_rest(&self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
         for _ in 0..BACKLOG {
-            let Ok((stream, _)) = listener.accept() else { return };
+            let Ok((stream, from)) = listener.accept() else { return };
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                self.take(stream);
+                self.take(stream, from);
             }
         }
     }
@@ -173,6 +194,17 @@ fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(PING));
     server
+}
+
+/// Who is behind a proxy that has to say so first.
+async fn introduced(stream: &mut TcpStream, proxy: IpAddr, limit: Duration) -> Option<Peer> {
+    match read_proxy_header(stream, proxy, limit).await {
+        Ok(peer) => Some(peer),
+        Err(error) => {
+            tracing::debug!(%error, "a trusted proxy does not say by the PROXY protocol whose its connection is");
+            None
+        }
+    }
 }
 
 async fn handshake(tls: &TlsAcceptor, stream: TcpStream, limit: Duration) -> Option<TlsStream<TcpStream>> {

@@ -21,7 +21,7 @@ use prometheus_client::{
 };
 
 use super::{Shared, State, manners::Counts, reload::Told};
-use crate::core::{CompiledRule, Failure, Outcome};
+use crate::core::{CompiledRule, Failure, Outcome, TurnedAway};
 
 /// The statuses that are answered; others are counted together.
 const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 413, 429, 431, 500, 502, 503, 504];
@@ -54,6 +54,23 @@ pub(super) struct Tally {
     pub(super) panics: AtomicU64,
     /// Limits that requests met, by the names of [`Failure::LIMITS`].
     limits: [AtomicU64; Failure::LIMITS.len()],
+    /// Requests, by the names of [`TurnedAway`].
+    turned_away: [AtomicU64; TurnedAway::NAMES.len()],
+    /// Connections, by [`Kept::NAMES`].
+    kept: [AtomicU64; Kept::NAMES.len()],
+}
+
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It comes from where nobody may ask.
+    Out,
+    /// A trusted proxy does not say whose it is.
+    Unintroduced,
+}
+
+impl Kept {
+    const NAMES: [&str; 2] = ["network", "proxy_header"];
 }
 
 /// What is counted of a rule.
@@ -102,6 +119,8 @@ impl Tally {
             expired: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             limits: Default::default(),
+            turned_away: Default::default(),
+            kept: Default::default(),
         }
     }
 
@@ -110,6 +129,16 @@ impl Tally {
         if let Some(limit) = failure.limit().and_then(|limit| self.limits.get(limit)) {
             limit.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a connection that is not served.
+    pub(super) fn turn_away(&self, why: Kept) {
+        self.kept[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was turned away.
+    pub(super) fn refuse(&self, why: TurnedAway) {
+        self.turned_away[why.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// What is counted of these rules. Of others nothing is kept.
@@ -193,7 +222,7 @@ pub(super) struct Metric {
 }
 
 /// All metrics. The unit, if there is one, is the last word of the name.
-pub(super) const METRICS: [Metric; 36] = [
+pub(super) static METRICS: [Metric; 40] = [
     counter("claimsmith_requests", &["rule", "status"], "Requests that were answered", |view, samples| {
         for (rule, tally) in &view.rules {
             for (index, status) in STATUSES.iter().map(u16::to_string).chain([OTHER.to_owned()]).enumerate() {
@@ -303,6 +332,27 @@ pub(super) const METRICS: [Metric; 36] = [
     counter("claimsmith_connections_expired", &[], "Connections that were closed as slow or idle", |view, samples| {
         samples.add(&[], view.shared.tally.expired.load(Ordering::Relaxed))
     }),
+    counter(
+        "claimsmith_connections_turned_away",
+        &["reason"],
+        "Connections that were closed as `access` says",
+        |view, samples| {
+            let tally = &view.shared.tally;
+            Kept::NAMES
+                .iter()
+                .zip(&tally.kept)
+                .try_for_each(|(name, count)| samples.add(&[name], count.load(Ordering::Relaxed)))
+        },
+    ),
+    counter(
+        "claimsmith_requests_turned_away",
+        &["reason"],
+        "Requests that were refused as `access` says",
+        |view, samples| {
+            let counts = TurnedAway::NAMES.iter().zip(&view.shared.tally.turned_away);
+            counts.into_iter().try_for_each(|(name, count)| samples.add(&[name], count.load(Ordering::Relaxed)))
+        },
+    ),
     counter("claimsmith_panics", &[], "Requests that met a fault of the program", |view, samples| {
         samples.add(&[], view.shared.tally.panics.load(Ordering::Relaxed))
     }),
@@ -357,6 +407,12 @@ pub(super) const METRICS: [Metric; 36] = [
     gauge("claimsmith_ready", &[], "1 if the process is ready", |view, samples| {
         samples.add(&[], u64::from(view.shared.readiness().is_ok()))
     }),
+    counter("claimsmith_spans_sent", &[], "Spans that a collector of traces took", |view, samples| {
+        view.shared.otlp.as_ref().map_or(Ok(()), |otlp| samples.add(&[], otlp.counts().0))
+    }),
+    counter("claimsmith_spans_dropped", &[], "Spans that no collector of traces took", |view, samples| {
+        view.shared.otlp.as_ref().map_or(Ok(()), |otlp| samples.add(&[], otlp.counts().1))
+    }),
     gauge("claimsmith_build_info", &["version"], "The version that runs", |_, samples| {
         samples.add(&[env!("CARGO_PKG_VERSION")], 1)
     }),
@@ -400,7 +456,7 @@ struct View<'s> {
 /// What was counted of the origins that rules name; the others are one.
 fn origins(shared: &Shared) -> Vec<(String, Counts)> {
     let mut of_targets: HashMap<_, _> = shared.upstream.counts().into_iter().collect();
-    let set = shared.workers.first().map(|worker| worker.set());
+    let set = shared.workers.first().map(super::serving::Worker::set);
     let named: BTreeSet<_> = set.iter().flat_map(|set| set.rules()).flat_map(CompiledRule::origins).collect();
     let mut origins = Vec::new();
     for origin in named.into_iter().take(MAX_ORIGINS) {
@@ -435,10 +491,48 @@ fn by_rule<const N: usize>(
     Ok(())
 }
 
+impl<'s> View<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        let told = shared.status.told().clone();
+        View {
+            shared,
+            told,
+            rules: shared.tally.rules(),
+            process: process(),
+            origins: origins(shared),
+            kept: shared.upstream.kept(),
+        }
+    }
+}
+
 /// Takes the values of one metric.
 struct Samples<'m, 'e> {
     metric: &'m Metric,
-    encoder: &'m mut MetricEncoder<'e>,
+    sink: Sink<'m, 'e>,
+}
+
+/// Where they go.
+enum Sink<'m, 'e> {
+    /// Onto the page for Prometheus.
+    Page(&'m mut MetricEncoder<'e>),
+    /// To whoever wants them as they are.
+    Points(&'m mut Vec<Point>),
+}
+
+/// One value of a metric, for those that do not read the page.
+pub(super) struct Point {
+    pub(super) labels: Vec<(&'static str, String)>,
+    pub(super) value: Value,
+}
+
+/// What a value may be.
+pub(super) enum Value {
+    Number(u64),
+    /// The sum, and how many there are up to each bound and above the one before.
+    Histogram {
+        sum: f64,
+        buckets: Vec<(f64, u64)>,
+    },
 }
 
 impl Samples<'_, '_> {
@@ -448,11 +542,12 @@ impl Samples<'_, '_> {
 
     fn add(&mut self, values: &[&str], value: u64) -> fmt::Result {
         let labels = self.labels(values);
-        let mut of_labels = match labels.is_empty() {
-            true => return put(self.metric, self.encoder, value),
-            false => self.encoder.encode_family(&labels)?,
-        };
-        put(self.metric, &mut of_labels, value)
+        match &mut self.sink {
+            Sink::Points(points) => points.push(Point::new(&labels, Value::Number(value))),
+            Sink::Page(encoder) if labels.is_empty() => put(self.metric, encoder, value)?,
+            Sink::Page(encoder) => put(self.metric, &mut encoder.encode_family(&labels)?, value)?,
+        }
+        Ok(())
     }
 
     /// A histogram over [`BOUNDS`].
@@ -460,8 +555,22 @@ impl Samples<'_, '_> {
         let labels = self.labels(&[label]);
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip((0..=BOUNDS.len()).map(count)).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        self.encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(micros as f64 / 1e6, count, &buckets, None)
+        let (sum, count) = (micros as f64 / 1e6, buckets.iter().map(|(_, count)| count).sum());
+        match &mut self.sink {
+            Sink::Points(points) => {
+                points.push(Point::new(&labels, Value::Histogram { sum, buckets }));
+                Ok(())
+            }
+            Sink::Page(encoder) => {
+                encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            }
+        }
+    }
+}
+
+impl Point {
+    fn new(labels: &[(&'static str, &str)], value: Value) -> Self {
+        Point { labels: labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), value }
     }
 }
 
@@ -483,19 +592,10 @@ impl fmt::Debug for Page {
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let shared = &*self.0;
-        let told = shared.status.told().clone();
-        let view = View {
-            shared,
-            told,
-            rules: shared.tally.rules(),
-            process: process(),
-            origins: origins(shared),
-            kept: shared.upstream.kept(),
-        };
+        let view = View::new(&self.0);
         METRICS.iter().try_for_each(|metric| {
             let mut encoder = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind)?;
-            (metric.samples)(&view, &mut Samples { metric, encoder: &mut encoder })
+            (metric.samples)(&view, &mut Samples { metric, sink: Sink::Page(&mut encoder) })
         })
     }
 }
@@ -511,6 +611,18 @@ pub(super) fn page(shared: &Arc<Shared>) -> String {
     // Writing to a string does not fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
+}
+
+/// All metrics with their values, for those that do not read the page.
+pub(super) fn points(shared: &Shared) -> Vec<(&'static Metric, Vec<Point>)> {
+    let view = View::new(shared);
+    let of = |metric: &'static Metric| {
+        let mut points = Vec::new();
+        // Only a page can be full.
+        let _ = (metric.samples)(&view, &mut Samples { metric, sink: Sink::Points(&mut points) });
+        (metric, points)
+    };
+    METRICS.iter().map(of).collect()
 }
 
 /// What the kernel says of this process, where it has `/proc`.
@@ -532,9 +644,8 @@ mod tests {
         let readme = include_str!("../../README.md");
         let section = readme.split("### Metrics\n").nth(1).and_then(|rest| rest.split("\n#").next());
         let rows = section.expect("it is there").lines().filter(|line| line.starts_with("| `"));
-        let documented: Vec<_> = rows
-            .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" ").replace(['|', '`', ','], ""))
-            .collect();
+        let documented: Vec<_> =
+            rows.map(|row| row.split('|').skip(1).take(3).collect::<String>().replace(['`', ','], "")).collect();
         let declared: Vec<_> = METRICS
             .iter()
             .map(|metric| {

@@ -5,6 +5,7 @@
 //! so a connection pool of its own: a request stays on the thread that accepted it,
 //! which spares the hand-overs, and scripts run on a stack of known size.
 
+mod access;
 mod admin;
 #[expect(clippy::disallowed_methods, reason = "certificates for upstreams are read here")]
 mod clients;
@@ -18,6 +19,7 @@ mod loader;
 mod log;
 mod manners;
 mod metrics;
+mod otlp;
 mod play;
 mod recording;
 mod reload;
@@ -46,6 +48,15 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{runtime::Builder, sync::watch};
 
+use self::{
+    access::{Memory, Rings},
+    metrics::Tally,
+    otlp::{Courier, Otlp},
+    recording::Recordings,
+    reload::Status,
+    serving::{Set, Worker},
+    traces::Traces,
+};
 pub use self::{
     admin::{Admin, address as admin_address, key as admin_key},
     egress::{Found, Lookup},
@@ -59,13 +70,6 @@ pub use self::{
     store::Store,
     tls::Certificate,
     upstream::{Secrets, Upstream},
-};
-use self::{
-    metrics::Tally,
-    recording::Recordings,
-    reload::Status,
-    serving::{Set, Worker},
-    traces::Traces,
 };
 use crate::{
     config::Settings,
@@ -93,6 +97,9 @@ struct Shared {
     /// The process is about to end, and not ready.
     stopping: AtomicBool,
     tls: Option<Arc<Certificate>>,
+    access: Memory,
+    /// Where requests leave traces, if they do.
+    otlp: Option<Arc<Otlp>>,
     tally: Tally,
     status: Status,
     recordings: Recordings,
@@ -109,13 +116,16 @@ pub struct Running {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    courier: Option<Courier>,
 }
 
 /// Binds the port and starts the workers.
 ///
 /// # Errors
-/// When the port cannot be bound, the certificate cannot be read, or a thread cannot be started.
+/// When the port cannot be bound, the certificate or a key cannot be read, or a thread cannot be started.
 pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secrets) -> Result<Running, String> {
+    settings.check()?;
+    let access = Memory::new(Rings::read(&settings, secrets)?);
     let listener = bind(&settings).map_err(|error| explain(settings.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let tls = settings.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
@@ -125,11 +135,13 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
     };
     let (stop, stopped) = watch::channel(false);
     let tally = Tally::new(count);
-    let set = Set::new(settings.clone(), routes, &tally);
+    let set = Set::new(settings.clone(), routes, &tally, &access);
     let traces = Traces::new(settings.admin.traces);
     let store = Store::with(&settings);
-    let upstream = Upstream::new(&settings, secrets.clone(), store.clone())?;
+    let upstream = |_| Upstream::new(&settings, secrets.clone(), store.clone());
+    let upstreams = (0..count).map(upstream).collect::<Result<Vec<_>, _>>()?;
     let shared = Arc::new(Shared {
+        otlp: Otlp::new(&settings, address).map(Arc::new),
         settings,
         workers: (0..count).map(|_| Worker::new(&set)).collect(),
         in_flight: AtomicUsize::new(0),
@@ -138,17 +150,18 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
         listening: AtomicUsize::new(count),
         stopping: AtomicBool::new(false),
         tls,
+        access,
         tally,
         status: Status::default(),
         recordings: Recordings::default(),
         traces,
-        upstream,
+        upstream: upstreams[0].clone(),
         started: <Upstream as Host>::now(),
     });
+    let courier = Courier::start(&shared, secrets)?;
     let mut threads = Vec::with_capacity(count);
-    for number in 0..count {
+    for (number, upstream) in upstreams.into_iter().enumerate() {
         let listener = listener.try_clone().map_err(|error| error.to_string())?;
-        let upstream = Upstream::new(&shared.settings, secrets.clone(), store.clone())?;
         let (shared, stopped) = (shared.clone(), stopped.clone());
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
@@ -157,7 +170,7 @@ pub fn start(settings: Settings, routes: &Routes<CompiledRule>, secrets: &Secret
             .map_err(|error| format!("cannot start a worker: {error}"))?;
         threads.push(thread);
     }
-    Ok(Running { address, shared, stop, threads })
+    Ok(Running { address, shared, stop, threads, courier })
 }
 
 impl Shared {
@@ -196,6 +209,8 @@ impl Running {
             // A panic of a worker was logged when it happened.
             let _ = thread.join();
         }
+        // What the last requests left is sent.
+        drop(self.courier);
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    Loaded, Loader, Report, Running, Secrets, Shared, State, Store, Upstream, serving::Set, stamps::Stamps, wait,
+    Loaded, Loader, Report, Rings, Running, Secrets, Shared, State, Store, Upstream, serving::Set, stamps::Stamps, wait,
 };
 use crate::{
     config::{self, Config, Flags, Settings},
@@ -45,6 +45,8 @@ pub struct Reloader {
     pending: bool,
     besides: Vec<PathBuf>,
     stamps: Stamps,
+    /// Why the keys of those who ask cannot be read.
+    keyless: Option<String>,
 }
 
 /// A reloader at work; it ends when this is dropped.
@@ -95,6 +97,7 @@ impl Reloader {
             pending: false,
             besides: Vec::new(),
             stamps: Stamps::default(),
+            keyless: None,
         }
     }
 
@@ -158,7 +161,7 @@ impl Reloader {
 
     fn look(&self) -> Stamps {
         let settings = config::file(&self.flags);
-        Stamps::of(&self.settings.rules, self.besides.iter().chain([&settings]))
+        Stamps::of(&self.settings.rules, self.besides.iter().chain(self.settings.key_files()).chain([&settings]))
     }
 
     /// Looks whether anything changed, and if so waits until it stays as it is.
@@ -179,6 +182,7 @@ impl Reloader {
 
     fn reload(&mut self, shared: &Shared) {
         self.pending |= self.read_settings(shared);
+        self.pending |= self.read_keys(shared);
         let loaded = match self.load() {
             Ok(loaded) => loaded,
             Err(why) => {
@@ -194,7 +198,7 @@ impl Reloader {
         let changed = !loaded.changed.is_empty() || !loaded.removed.is_empty();
         let something = changed || std::mem::take(&mut self.pending);
         if something {
-            let set = Set::new(self.settings.clone(), &loaded.routes, &shared.tally);
+            let set = Set::new(self.settings.clone(), &loaded.routes, &shared.tally, &shared.access);
             shared.workers.iter().for_each(|worker| worker.exchange(&set));
         }
         if changed {
@@ -244,6 +248,32 @@ impl Reloader {
         self.config = new;
         self.settings = adopted;
         !live.is_empty()
+    }
+}
+
+impl Reloader {
+    /// Reads the keys of those who ask; true if they are others. Those that cannot be read stay as they were.
+    fn read_keys(&mut self, shared: &Shared) -> bool {
+        match Rings::read(&self.settings, &self.secrets) {
+            Ok(rings) => {
+                self.keyless = None;
+                let changed = shared.access.exchange(rings);
+                if changed {
+                    tracing::info!("the keys of those who ask are taken over");
+                }
+                changed
+            }
+            Err(why) => {
+                let mut told = shared.status.told();
+                if self.keyless.as_ref() != Some(&why) {
+                    tracing::error!("the keys of those who ask stay as they were: {why}");
+                    told.failures += 1;
+                }
+                told.settings = Some(why.clone());
+                self.keyless = Some(why);
+                false
+            }
+        }
     }
 }
 

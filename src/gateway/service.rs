@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt::Write,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{
@@ -22,16 +23,18 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::{
-    Shared, Upstream, clock,
+    Shared, Upstream,
+    access::{Peer, Visit},
+    clock,
     connection::Activity,
     metrics::{Fault, NOWHERE},
+    otlp::{Ended, Requests, Watched},
     recording::Noted,
     serving::{Served, Set},
     wellformed::is_well_formed,
 };
-use crate::{
-    config::Settings,
-    core::{Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, record::Recorder, refuse},
+use crate::core::{
+    Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, record::Recorder, refuse,
 };
 
 /// The header that carries a request's id, in and out.
@@ -57,11 +60,15 @@ pub(super) struct Service {
     shared: Arc<Shared>,
     upstream: Upstream,
     ids: Ids,
+    chatter: Chatter,
+    /// What watches requests that may leave a trace.
+    requests: Option<Requests>,
 }
 
 impl Service {
     pub(super) fn new(worker: usize, shared: Arc<Shared>, upstream: Upstream) -> Self {
-        Service { worker, shared, upstream, ids: Ids::new() }
+        let requests = shared.otlp.clone().map(|otlp| Requests::new(otlp, &shared.settings));
+        Service { worker, shared, upstream, ids: Ids::new(), chatter: Chatter::default(), requests }
     }
 
     /// Looks whether certificates of upstreams have changed. Each worker has its own connections; one tells of it.
@@ -80,6 +87,7 @@ impl Service {
         self: Arc<Self>,
         request: hyper::Request<Incoming>,
         activity: Arc<Activity>,
+        peer: Peer,
     ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
         let _open = activity.open();
         let started = clock();
@@ -90,17 +98,29 @@ impl Service {
         // Kept to the end, whatever is loaded meanwhile.
         let set = self.shared.workers[self.worker].set();
         let served = set.find(request.uri().path());
-        let rule = served.map(|served| &*served.rule);
-        let trace = rule.and_then(|_| self.shared.traces.begin());
-        let reached = Reached { settings: &set.settings, rule, id: text, trace: trace.as_ref() };
-        let outcome = match self.shared.recordings.take(reached.rule, text) {
-            None => self.without_panic(&reached, &mut request, body, &self.upstream).await,
-            Some(noted) => Box::pin(self.record(noted, &set, &reached, &mut request, body)).await,
+        let watched = self.requests.as_ref().map(|requests| requests.watch(request.headers()));
+        let steps = served.and_then(|_| self.shared.traces.begin());
+        let times = if steps.is_none() { watched.as_ref().and_then(Watched::trace) } else { None };
+        let trace = steps.as_ref().or(times.as_ref());
+        let reached = Reached { set: &set, served, peer: &peer, id: text, trace };
+        let client = self.shared.settings.log.client.then(|| match &set.access {
+            Some(access) => access.client(&peer, &request),
+            None => peer.address(),
+        });
+        let outcome = {
+            let work = pin!(self.perform(&reached, &mut request, body));
+            match &watched {
+                None => work.await,
+                Some(watched) => watched.within(work).await,
+            }
         };
         let took = clock().saturating_sub(started);
-        self.tell(&request, served, text, &outcome, took);
-        if let (Some(trace), Some(rule)) = (&trace, rule) {
-            self.shared.traces.keep(rule, text, trace, &outcome, took);
+        self.tell(&Told { request: &request, id: text, client, watched: watched.as_ref() }, served, &outcome, took);
+        if let (Some(steps), Some(served)) = (&steps, served) {
+            self.shared.traces.keep(&served.rule, text, steps, &outcome, took);
+        }
+        if let (Some(requests), Some(watched)) = (&self.requests, &watched) {
+            requests.end(watched, trace, &ended(&request, served, &outcome));
         }
         let version = request.version();
         let mut response = outcome.response.map(Full::new);
@@ -113,20 +133,21 @@ impl Service {
         Ok(response)
     }
 
-    /// Answers a request, and has a case made of it if that is what somebody waits for.
-    async fn record(
-        &self,
-        noted: Noted<'_>,
-        set: &Set,
-        reached: &Reached<'_>,
-        request: &mut Request,
-        body: Incoming,
-    ) -> Outcome {
+    /// Answers a request; it becomes a case if that is what somebody waits for.
+    async fn perform(&self, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
+        match self.shared.recordings.take(reached.rule(), reached.id) {
+            None => self.without_panic(reached, request, body, &self.upstream).await,
+            Some(noted) => Box::pin(self.record(noted, reached, request, body)).await,
+        }
+    }
+
+    /// Answers a request, and has a case made of it.
+    async fn record(&self, noted: Noted<'_>, reached: &Reached<'_>, request: &mut Request, body: Incoming) -> Outcome {
         let host = self.upstream.apart();
         let recorder = Recorder::new(&host);
         let outcome = self.without_panic(reached, request, body, &recorder).await;
-        if let Some(served) = set.find(request.uri().path()) {
-            noted.end(&served.rule, set, request, &outcome, recorder.into_recorded(), &self.shared);
+        if let Some(served) = reached.served {
+            noted.end(&served.rule, reached.set, request, &outcome, recorder.into_recorded(), &self.shared);
         }
         outcome
     }
@@ -144,7 +165,7 @@ impl Service {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.shared.tally.panics.fetch_add(1, Ordering::Relaxed);
-                refuse(reached.rule, Failure::Panic, reached.id)
+                refuse(reached.rule(), Failure::Panic, reached.id)
             }
         }
     }
@@ -157,20 +178,41 @@ impl Service {
         body: Incoming,
         host: &H,
     ) -> Outcome {
-        let Reached { settings, rule, id, .. } = *reached;
+        let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
         if !is_well_formed(request) {
-            return refuse(rule, Failure::Unreadable, id);
+            return refuse(reached.shown(), Failure::Unreadable, id);
         }
         if request.headers().len() > settings.max_request_headers {
-            return refuse(rule, Failure::TooManyHeaders, id);
+            return refuse(reached.shown(), Failure::TooManyHeaders, id);
         }
         // Not `tokio::time::timeout`: that would move the whole evaluation.
         let time = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0));
         let deadline = pin!(tokio::time::sleep(time));
-        let work = pin!(self.evaluate(reached, request, body, clock() + time, host));
+        let work = pin!(self.visit(reached, request, body, clock() + time, host));
         match select(work, deadline).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => refuse(rule, Failure::Deadline, id),
+        }
+    }
+
+    /// Answers, if whoever asks may.
+    async fn visit<H: Host>(
+        &self,
+        reached: &Reached<'_>,
+        request: &mut Request,
+        body: Incoming,
+        until: Duration,
+        host: &H,
+    ) -> Outcome {
+        let Some(access) = &reached.set.access else {
+            return self.evaluate(reached, request, body, None, until, host).await;
+        };
+        match access.enter(reached.served.map(|served| &*served.door), reached.peer, request) {
+            Err(failure) => refuse(reached.rule(), failure, reached.id),
+            Ok(mut visit) => {
+                let outcome = self.evaluate(reached, request, body, Some(&mut visit), until, host).await;
+                visit.leave(outcome, reached.id, &self.upstream).await
+            }
         }
     }
 
@@ -179,12 +221,13 @@ impl Service {
         reached: &Reached<'_>,
         request: &mut Request,
         body: Incoming,
+        visit: Option<&mut Visit<'_>>,
         until: Duration,
         host: &H,
     ) -> Outcome {
-        let Reached { settings, rule, id, trace } = *reached;
-        // The bodies of other methods have no meaning here and are left unread.
-        if request.method() == Method::POST {
+        let (settings, rule, id) = (&reached.set.settings, reached.rule(), reached.id);
+        // The bodies of other methods have no meaning here and are left unread, as are those that no rule will see.
+        if request.method() == Method::POST && rule.is_some() {
             // As many as there may be connections: streams of HTTP/2 are no way around that.
             let Some(_place) = Place::take(&self.shared.receiving, self.shared.settings.max_connections) else {
                 return refuse(rule, Failure::Overload, id);
@@ -201,17 +244,21 @@ impl Service {
         #[cfg(test)]
         tests::stumble(request);
         let reception = Reception { query_token: settings.query_token, until: Some(until) };
-        answer(rule, request, id, reception, host, trace).await
+        if let Some(visit) = visit
+            && let Err(failure) = visit.knock(rule.map(CompiledRule::name), request, reception, &self.upstream).await
+        {
+            return refuse(rule, failure, id);
+        }
+        answer(rule, request, id, reception, host, reached.trace).await
     }
 
     /// Counts an answer, and writes one line: no token, no secret, no claim, and no path that is no rule's name.
-    fn tell(&self, request: &Request, served: Option<&Served>, id: &str, outcome: &Outcome, took: Duration) {
+    fn tell(&self, told: &Told<'_>, served: Option<&Served>, outcome: &Outcome, took: Duration) {
+        let Told { request, id, client, watched } = *told;
+        let client = client.map(tracing::field::display);
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
-        let method = match request.method() {
-            method if STANDARD_METHODS.contains(method) => method.as_str(),
-            _ => "-",
-        };
+        let method = method_of(request);
         let status = outcome.response.status().as_u16();
         let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
@@ -226,10 +273,22 @@ impl Service {
         let reason = reason.as_deref();
         let message = if reason.is_some() { "refused" } else { "answered" };
         let blame = outcome.failure.as_ref().map(Failure::blame);
+        let trace_id = watched.map(Watched::id);
+        let trace_id = trace_id.as_deref();
+        let turned_away = outcome.failure.as_ref().and_then(Failure::turned_away);
+        if let Some(why) = turned_away {
+            self.shared.tally.refuse(why);
+        }
+        // These come from whoever likes, and as many as they like.
+        if (served.is_none() || turned_away.is_some()) && !self.chatter.may_tell(clock()) {
+            tracing::debug!(rule, client, method, status, duration_us, reason, request_id = id, trace_id, message);
+            return;
+        }
         match blame {
             Some(Blame::Us) => {
                 tracing::error!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -239,12 +298,14 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
             Some(Blame::Upstream) => {
                 tracing::warn!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -254,12 +315,14 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
             None if given_up.is_some() || stale.is_some() => {
                 tracing::warn!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -269,12 +332,14 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
             None | Some(Blame::Caller) => {
                 tracing::info!(
                     rule,
+                    client,
                     method,
                     status,
                     duration_us,
@@ -284,6 +349,7 @@ impl Service {
                     given_up,
                     reason,
                     request_id = id,
+                    trace_id,
                     message
                 );
             }
@@ -296,14 +362,57 @@ impl Service {
     }
 }
 
+/// A method may be anything, also a token in the wrong place; only those that there are have a name.
+fn method_of(request: &Request) -> &str {
+    match request.method() {
+        method if STANDARD_METHODS.contains(method) => method.as_str(),
+        _ => "-",
+    }
+}
+
+/// How a request ended, for a trace.
+fn ended<'a>(request: &'a Request, served: Option<&'a Served>, outcome: &Outcome) -> Ended<'a> {
+    Ended {
+        version: request.version(),
+        method: method_of(request),
+        rule: served.map(|served| served.rule.name()),
+        status: outcome.response.status().as_u16(),
+        failure: outcome.failure.as_ref().map(|failure| (failure.words(), failure.blame())),
+        kept: outcome.calls.kept,
+    }
+}
+
 /// Where a request came out: at a rule or at none.
 struct Reached<'r> {
-    settings: &'r Settings,
-    rule: Option<&'r CompiledRule>,
+    set: &'r Set,
+    served: Option<&'r Served>,
+    peer: &'r Peer,
     /// The request's id.
     id: &'r str,
     /// Where its steps are noted, if that is wanted.
     trace: Option<&'r Trace>,
+}
+
+impl<'r> Reached<'r> {
+    fn rule(&self) -> Option<&'r CompiledRule> {
+        self.served.map(|served| &*served.rule)
+    }
+
+    /// The rule, if whoever asks may be told that there is one, before anything is known of them.
+    fn shown(&self) -> Option<&'r CompiledRule> {
+        let hides = self.set.access.as_ref().is_some_and(|access| access.hides);
+        self.rule().filter(|_| !hides)
+    }
+}
+
+/// What a line of the log tells of a request.
+struct Told<'r> {
+    request: &'r Request,
+    id: &'r str,
+    /// Only if the settings say so: it is personal data.
+    client: Option<IpAddr>,
+    /// What may leave a trace of it elsewhere.
+    watched: Option<&'r Watched>,
 }
 
 /// One of so many places, until this is dropped, however that comes.
@@ -329,6 +438,26 @@ async fn receive(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::RequestTooLarge),
         Err(_) => Err(Failure::Unreadable),
+    }
+}
+
+/// Bounds how much anybody can have written to the log: so many lines in a second, for each worker. Of the rest the
+/// metrics tell how many there were.
+#[derive(Default)]
+struct Chatter {
+    second: AtomicU64,
+    lines: AtomicU64,
+}
+
+/// Lines in a second.
+const LINES: u64 = 20;
+
+impl Chatter {
+    fn may_tell(&self, now: Duration) -> bool {
+        if self.second.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+            self.lines.store(0, Ordering::Relaxed);
+        }
+        self.lines.fetch_add(1, Ordering::Relaxed) < LINES
     }
 }
 
@@ -368,9 +497,19 @@ mod tests {
 
     use super::*;
     use crate::{
+        config::Settings,
         core::{Compiler, Routes, problem::Source},
         gateway::{Secrets, Store, start},
     };
+
+    #[test]
+    fn a_scan_writes_few_lines() {
+        let chatter = Chatter::default();
+        for second in [0, 1, 5] {
+            let told = (0..1000).filter(|step| chatter.may_tell(Duration::from_micros(second * 1_000_000 + step)));
+            assert_eq!(told.count() as u64, LINES, "in second {second}");
+        }
+    }
 
     /// A fault of the program, for requests that ask for one.
     pub(super) fn stumble(request: &Request) {

@@ -1,6 +1,7 @@
 //! What serves: the rules and settings of one load, as a worker holds them.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use super::{
+    access::{Access, Door, Memory},
     clock,
     metrics::{RuleTally, Tally},
 };
@@ -21,6 +23,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Set {
     pub(super) settings: Arc<Settings>,
+    /// Who may ask; nothing if everybody may.
+    pub(super) access: Option<Arc<Access>>,
     routes: Arc<Routes<Served>>,
 }
 
@@ -28,18 +32,24 @@ pub(super) struct Set {
 pub(super) struct Served {
     pub(super) rule: Arc<CompiledRule>,
     pub(super) tally: Arc<RuleTally>,
+    /// What is asked of those who ask.
+    pub(super) door: Arc<Door>,
 }
 
 impl Set {
     /// Rules that were counted before go on from there.
-    pub(super) fn new(settings: Settings, rules: &Routes<CompiledRule>, tally: &Tally) -> Self {
-        let tallies = tally.of_rules(&rules.names());
+    pub(super) fn new(settings: Settings, rules: &Routes<CompiledRule>, tally: &Tally, memory: &Memory) -> Self {
+        let names = rules.names();
+        let tallies = tally.of_rules(&names);
+        let (access, doors) = memory.make(&settings, &names);
+        let doors: BTreeMap<_, _> = names.iter().copied().zip(doors).collect();
         let served = rules.iter().filter_map(|(name, rule)| {
             // There is one for each name.
-            let tally = tallies.get(name)?.clone();
-            Some((name.clone(), Served { rule: rule.clone(), tally }))
+            let (tally, door) = (tallies.get(name)?.clone(), doors.get(name.as_str())?.clone());
+            Some((name.clone(), Served { rule: rule.clone(), tally, door }))
         });
-        Set { settings: Arc::new(settings), routes: Arc::new(Routes::new(served)) }
+        let routes = Arc::new(Routes::new(served));
+        Set { settings: Arc::new(settings), access: access.map(Arc::new), routes }
     }
 
     /// The rule at a path.

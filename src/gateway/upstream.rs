@@ -24,6 +24,7 @@ use super::{
     clock,
     egress::{Barred, Lookup},
     manners::{Counts, Origin, asked_to_wait},
+    otlp::Propagation,
 };
 use crate::{
     config::Settings,
@@ -58,6 +59,8 @@ pub struct Upstream {
     rules: PathBuf,
     secrets: Secrets,
     store: Store,
+    /// Who is told which trace a call belongs to, if anybody is.
+    propagation: Option<Propagation>,
 }
 
 impl Upstream {
@@ -83,6 +86,7 @@ impl Upstream {
             rules: settings.rules.clone(),
             secrets,
             store,
+            propagation: Propagation::new(settings),
         })
     }
 
@@ -194,7 +198,10 @@ impl Upstream {
 
 impl Host for Upstream {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, url, headers, body, timeout, identity } = outgoing;
+        let Outgoing { method, url, mut headers, body, timeout, identity, number } = outgoing;
+        if let Some(propagation) = &self.propagation {
+            propagation.tell(&mut headers, &url, number);
+        }
         let mut request = reqwest::Request::new(method, self.lead(url));
         *request.headers_mut() = headers;
         if !body.is_empty() {

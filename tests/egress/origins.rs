@@ -100,13 +100,15 @@ fn no_answer_and_no_token_leads_to_an_origin_that_the_rule_does_not_name() {
     );
     let rules = [
         ("Link", list("paginate = \"link\"")),
-        ("next", list("paginate = { next = \"$.list.next\" }\nmany = true").replace("\nmany = true", "")),
+        ("next", list("paginate = { next = \"$.list.next\" }")),
         ("next with items", list("paginate = { next = \"$.list.next\", items = \"$.list.items\" }")),
         ("redirected page", list("paginate = \"link\"\nredirect = 3").replace("/list", "/leads")),
         ("keys", format!("[token]\n{jwt}\n{call}{claims}")),
         (
             "introspection",
-            format!("{key}[token]\nintrospect = {{ url = \"{API}/leads\", auth = {{ {basic} }} }}\n{call}{claims}"),
+            format!(
+                "{key}[token]\nintrospect = {{ url = \"{API}/leads\", auth = {{ {basic} }}, expect = {{ client_id = \"a\" }} }}\n{call}{claims}"
+            ),
         ),
         (
             "token endpoint",
@@ -129,6 +131,7 @@ fn no_answer_and_no_token_leads_to_an_origin_that_the_rule_does_not_name() {
             let other = Upstream::new(|_| Reply::json(r#"{"keys":[],"id":"1","active":true,"access_token":"x"}"#));
             let setup = Setup::new().rule("acme", rule).secrets(&[("KEY", KEY)]);
             let setup = setup.reroute(API, &upstream.origin).reroute(origin, &other.origin);
+            assert!(setup.load().refused.is_empty(), "{what}: {:?}", setup.load().problems);
             let outcome = setup.outcome("/acme", &token_with_keys(origin));
             assert_ne!(outcome.response.status(), 200, "{what}, {origin}");
             assert!(!upstream.seen().is_empty(), "{what}: the origin of the rule is asked");

@@ -233,6 +233,24 @@ fn files_that_cannot_be_used_stop_the_start_and_say_why() {
     }
 }
 
+#[test]
+fn a_check_needs_no_certificate_of_the_place_where_the_rule_will_run() {
+    let settings =
+        "[upstream]\nroots = \"nowhere.pem\"\n[upstream.tls.\"https://api.acme.example\"]\nroots = \"nowhere.pem\"\n";
+    let rule = rule(&format!("{API}/user"), "timeout = \"5s\"");
+    let folder = crate::cli::folder(&[("claimsmith.toml", settings), ("acme.toml", &rule)]);
+    for (arguments, code) in
+        [(vec!["check", "acme.toml"], 0), (vec!["plan", "acme.toml"], 0), (vec!["try", "acme.toml"], 2)]
+    {
+        let mut command = crate::cli::claimsmith(&arguments);
+        let ran = crate::cli::run({
+            command.current_dir(folder.path()).env("CLAIMSMITH_TOKEN", TOKEN);
+            command
+        });
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
+    }
+}
+
 /// What would turn verification off is no setting.
 #[test]
 fn no_setting_turns_verification_off() {

@@ -113,7 +113,7 @@ fn fifty_edits_five_restarts_and_new_secrets_fail_no_request() {
             program.line(code);
             assert_eq!(claims()["mark"], (edit - 1).to_string(), "its last sound form serves");
             stage.write("rules/acme.toml", &rule(edit));
-            seen.push(until("the edit is taken over", || claims()["mark"] == edit.to_string()));
+            seen.push(until("the edit is taken over", || claims()["mark"].as_str() == Some(&*edit.to_string())));
             let secret = format!("s{edit}");
             stage.write("secret", &secret);
             exchanged.push(until("the secret is exchanged", || claims()["key"] == secret));

@@ -69,6 +69,11 @@ impl Authority {
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// Its own certificate.
+    pub fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// The file of its own certificate.
     pub fn file(&self) -> PathBuf {
         let path = self.folder.path().join("roots.pem");

@@ -183,7 +183,7 @@ export function editor(place, { label, ask, changed, saved }) {
       ...historyKeymap,
     ]),
     EditorView.lineWrapping,
-    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
+    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
     EditorView.updateListener.of((update) => update.docChanged && changed()),
   ];
   const view = new EditorView({ root, parent: host, state: EditorState.create({ extensions }) });

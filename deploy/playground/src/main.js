@@ -1,5 +1,4 @@
 // The page: texts on the left, what comes out of them on the right, at every key press.
-import { overHttp } from "./api.js";
 import { count, fill, h, inline } from "./dom.js";
 import { editor, problemWords } from "./editor.js";
 import { trees } from "./tree.js";
@@ -117,9 +116,7 @@ export function play(api) {
   function showProblems() {
     const order = { error: 0, warning: 1, advice: 2 };
     const problems = [...state.result.problems].sort((a, b) => order[a.severity] - order[b.severity]);
-    fill(
-      at("problems"),
-      problems.map((problem) =>
+    const row = (problem) =>
         h(
           "div",
           { class: `problem ${problem.severity}` },
@@ -129,8 +126,14 @@ export function play(api) {
           problem.fix
             ? h("button", { class: "small", onclick: () => (texts[problem.text].insert(problem.fix), bring(problem.text)) }, `Replace with ${problem.fix.text}`)
             : null,
-        ),
-      ),
+        );
+    // Advice waits until somebody asks for it, as with `check`.
+    const advice = problems.filter((problem) => problem.severity === "advice");
+    const open = at("problems").querySelector("details")?.open;
+    fill(
+      at("problems"),
+      problems.filter((problem) => problem.severity !== "advice").map(row),
+      advice.length ? h("details", { open }, h("summary", {}, count(advice.length, "remark")), advice.map(row)) : null,
     );
   }
 
@@ -340,7 +343,8 @@ export function play(api) {
   }
 
   function dirty() {
-    return texts.rule.text() !== (state.base?.rule ?? "") || texts.cases.text() !== (state.base?.cases ?? "");
+    const { rule, cases } = state.base ?? state.begun ?? { rule: "", cases: "" };
+    return texts.rule.text() !== rule || texts.cases.text() !== cases;
   }
 
   async function save() {
@@ -376,6 +380,8 @@ export function play(api) {
 
   /** Begins with a rule. */
   function begin({ name, rule, cases, mark }, base) {
+    // An example is no work of anybody's.
+    state.begun = rule === BLANK ? { rule, cases } : null;
     Object.assign(state, { name, mark: mark ?? null, base: base ? { rule: base.rule, cases: base.cases } : null });
     Object.assign(state, { case: 0, live: null, last: null, root: null, editing: null });
     state.drafts.clear();
@@ -621,5 +627,3 @@ export function play(api) {
 
   return start();
 }
-
-play(overHttp());

@@ -13,6 +13,9 @@ function mark(standing) {
   return h("span", { class: `mark ${name}` }, h("span", { "aria-hidden": "true" }, mark), h("span", { class: "unseen" }, words));
 }
 
+/** Whose words they are, where those do not say it. */
+const who = (name, words) => (words.startsWith(name) ? "" : `${name}: `);
+
 /** The value of a claim: long ones are cut, and whole on hover. */
 function value(claim) {
   if (claim.type === null) return h("span", { class: "dim" }, "absent");
@@ -43,7 +46,7 @@ export function claims(report, result, go) {
         h("td", { class: "from" }, source(claim.from, go)),
       ),
       verdict && verdict.standing !== "ok"
-        ? h("tr", { class: `says ${MARKS[verdict.standing]?.class ?? ""}` }, h("td"), h("td", { colspan: 4 }, `${title ?? verdict.name}: `, inline(verdict.words)))
+        ? h("tr", { class: `says ${MARKS[verdict.standing]?.class ?? ""}` }, h("td"), h("td", { colspan: 4 }, who(title ?? verdict.name, verdict.words), inline(verdict.words)))
         : null,
     ];
   };
@@ -74,7 +77,7 @@ export function claims(report, result, go) {
           { class: "absent", "data-claim": step.claim },
           h("td", { class: "verdict" }, mark(step.standing)),
           h("th", { scope: "row" }, step.claim),
-          h("td", { colspan: 3 }, `${title ?? step.receiver}: `, inline(step.words)),
+          h("td", { colspan: 3 }, who(title ?? step.receiver, step.words), inline(step.words)),
         ),
       ),
     ),

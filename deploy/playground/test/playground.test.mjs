@@ -53,11 +53,12 @@ test("a misspelt path has its squiggle and the name that was meant, and one pres
 
 test("a value that is chosen in the tree is written as a path, by mouse and by keyboard", () =>
   playing(FILES, [], async ({ page }) => {
-    await put(page, `${RULE}preferred_username = ""\nverified = ""\n`);
+    await put(page, `${RULE}preferred_username = ""\n`);
     await cursor(page, 'preferred_username = "');
     await page.click('[data-pointer="/user/login"]');
     await page.waitForSelector('#claims tr[data-claim="preferred_username"] .value');
     assert.match(await text(page), /preferred_username = "\$\.user\.login"/);
+    await put(page, `${RULE}verified = ""\n`);
     await cursor(page, '\nverified = "');
     await page.focus('[data-pointer="/user"]');
     while ((await page.evaluate(() => document.activeElement.dataset.pointer)) !== "/user/verified") {
@@ -70,8 +71,9 @@ test("a value that is chosen in the tree is written as a path, by mouse and by k
     await page.click("#roots button:has-text('emails')");
     await cursor(page, "[claims]\n");
     await page.click('[data-pointer="/emails/1/address"]');
-    await page.waitForFunction(() => document.querySelector("#problems .problem"));
-    assert.match(await text(page), /\[claims\]\naddress = "\$\.emails\[\?@\.primary == true\]\.address"|email/);
+    const line = 'address = "$.emails[?@.primary == true].address"';
+    await page.waitForFunction((line) => document.querySelector("#text-rule").shadowRoot.textContent.includes(line), line);
+    assert.ok((await text(page)).includes(`\n${line}\n`));
   }));
 
 test("an edit changes the claims in under 100 ms on the largest rule that is shipped", () =>
@@ -133,7 +135,7 @@ test("a text for `email_verified` has Supabase's verdict, in words", () =>
   playing(FILES, [], async ({ page }) => {
     await put(page, `${RULE}email_verified = { path = "$.user.verified", type = "string" }\n`);
     await page.waitForSelector('#claims tr[data-claim="email_verified"] .verdict .mark.warn, #claims tr[data-claim="email_verified"] .verdict .mark.bad');
-    assert.match(await page.textContent('#claims tr[data-claim="email_verified"] + tr.says'), /Supabase: .*\w+ \w+/);
+    assert.match(await page.textContent('#claims tr[data-claim="email_verified"] + tr.says'), /Supabase.* login/);
   }));
 
 test("a failure shows its row, and an edit what it changes", () =>
@@ -158,7 +160,9 @@ test("completion and hover know what the provider answered", () =>
     await page.waitForSelector("#text-rule .cm-tooltip-autocomplete");
     assert.match(await page.textContent("#text-rule .cm-tooltip-autocomplete"), /login.*text: "ada"/);
     await page.keyboard.press("Escape");
-    await page.hover("#text-rule .cm-content span:text-is('.login')");
+    const path = page.locator("#text-rule .cm-content span:text-is('.user.login')");
+    const { width } = await path.boundingBox();
+    await path.hover({ position: { x: width - 12, y: 8 } });
     await page.waitForSelector("#text-rule .cm-tooltip-hover .words");
     assert.match(await page.textContent("#text-rule .cm-tooltip-hover .words"), /in the cases/);
   }));

@@ -114,6 +114,7 @@ async fn ask(host: &Upstream, url: &str, token: &str) -> Result<Asked, String> {
         body: Bytes::new(),
         timeout: None,
         identity: None,
+        number: 0,
     };
     let answer = host.fetch(outgoing).await.map_err(|error| format!("the demo cannot reach itself: {error:?}"))?;
     let body = String::from_utf8_lossy(&answer.body).into_owned();

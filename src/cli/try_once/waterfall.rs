@@ -167,11 +167,13 @@ mod tests {
             name: name.into(),
             place: Place { source: Source::new("a.toml", ""), span: 0..0 },
             which: which.into(),
+            number: 0,
             after: after.iter().map(ToString::to_string).collect(),
             request: Vec::new(),
             outcome: Outcome::Answered,
             answer: Some((200, 12)),
             time: Some(time),
+            decoded: None,
             attempts: attempts.iter().map(attempt).collect(),
         })
     }

@@ -113,7 +113,7 @@ impl Cache {
 
     /// Everything that goes into the request, and the caller's token wherever it stands in it.
     fn key(&self, seal: &Seal, call: &Call, outgoing: &Outgoing, token: &str) -> Key {
-        let Outgoing { method, url, headers, body, timeout: _, identity } = outgoing;
+        let Outgoing { method, url, headers, body, timeout: _, identity, number: _ } = outgoing;
         let headers = headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
         seal.name("answer of an upstream")
             .part(self.revision.bytes())

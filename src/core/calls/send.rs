@@ -96,6 +96,7 @@ pub(super) fn prepare<H>(
         body,
         timeout: call.timeout,
         identity: call.identity.clone(),
+        number: 0,
     };
     Ok(Ready { outgoing, shown })
 }
@@ -194,9 +195,10 @@ fn show(call: &Call, facts: &Facts<'_>, memory: &mut Memory) -> Result<Shown, Fa
 
 /// Sends a request, and reads what comes back.
 pub(super) async fn send<H: Host>(call: &Call, of: (usize, usize), ready: Ready, round: &Round<'_, H>) -> Returned {
-    let Ready { outgoing, shown } = ready;
+    let Ready { mut outgoing, shown } = ready;
     let mut told = Told::new(shown);
     told.depart(call, of.1, round);
+    outgoing.number = told.number();
     let (Got { answer, came, pending }, kept) = match round.patience(call) {
         None => reach(call, outgoing, round, &mut told).await,
         Some(limit) => {
@@ -228,10 +230,12 @@ async fn reach<H: Host>(
         None => Got::asked(exchange(call, outgoing, round, told).await),
         Some(cache) => Box::pin(cache.get(call, outgoing, round, told)).await,
     };
+    let began = Told::clock(round);
     let kept = match &got.answer {
         Ok(answer) => Some(receive(call, answer, round.host).await),
         Err(_) => None,
     };
+    told.read(began.filter(|_| kept.is_some()), round);
     (got, kept)
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Told {
     /// The request as people may see it: credentials are replaced by their names.
     request: Vec<String>,
     time: Option<trace::Span>,
+    decoded: Option<trace::Span>,
     attempts: Vec<Attempt>,
     began: Option<Duration>,
     number: usize,
@@ -35,8 +36,18 @@ impl Told {
         self.began = Some(began);
         let which = call.each.as_ref().map(|_| format!("value {}", entry + 1)).unwrap_or_default();
         let time = Some((began, began));
-        self.number =
-            trace.depart(told(call, self.request.clone(), which, None, Outcome::Unanswered, time, Vec::new()));
+        let on_its_way = Told { request: self.request.clone(), time, ..Told::default() };
+        self.number = trace.depart(on_its_way.call(call, which, None, Outcome::Unanswered));
+    }
+
+    /// The number of the request in the trace; 0 where nobody looks on.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The answer was read, from then on.
+    pub(super) fn read<H: Host>(&mut self, began: Option<Duration>, round: &Round<'_, H>) {
+        self.decoded = began.map(|began| (began, since::<H>(round)));
     }
 
     /// The answer is there, or there will be none.
@@ -86,32 +97,26 @@ impl Told {
         answer: Option<(StatusCode, usize)>,
         outcome: Outcome,
     ) -> Step {
-        Step::Call(told(call, self.request, which, answer, outcome, self.time, self.attempts))
+        Step::Call(self.call(call, which, answer, outcome))
+    }
+
+    fn call(self, call: &Call, which: String, answer: Option<(StatusCode, usize)>, outcome: Outcome) -> trace::Call {
+        trace::Call {
+            name: call.name.clone(),
+            place: call.place.clone(),
+            which,
+            number: self.number,
+            after: call.after.clone(),
+            request: self.request,
+            outcome,
+            answer: answer.map(|(status, bytes)| (status.as_u16(), bytes)),
+            time: self.time,
+            decoded: self.decoded,
+            attempts: self.attempts,
+        }
     }
 }
 
 fn since<H: Host>(round: &Round<'_, H>) -> Duration {
     H::clock().saturating_sub(round.began)
-}
-
-fn told(
-    call: &Call,
-    request: Vec<String>,
-    which: String,
-    answer: Option<(StatusCode, usize)>,
-    outcome: Outcome,
-    time: Option<trace::Span>,
-    attempts: Vec<Attempt>,
-) -> trace::Call {
-    trace::Call {
-        name: call.name.clone(),
-        place: call.place.clone(),
-        which,
-        after: call.after.clone(),
-        request,
-        outcome,
-        answer: answer.map(|(status, bytes)| (status.as_u16(), bytes)),
-        time,
-        attempts,
-    }
 }

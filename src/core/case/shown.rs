@@ -93,7 +93,7 @@ impl Cases {
     }
 
     /// A copy of a case with its drafts, and what is wrong with those.
-    pub(in crate::core) fn drafted(
+    pub fn drafted(
         &self,
         number: Option<usize>,
         drafts: &[Draft],

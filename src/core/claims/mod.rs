@@ -323,7 +323,12 @@ impl Plan {
             };
             match fits {
                 Ok(value) => claims.push((Cow::Owned(name), value)),
-                Err(why) => return Err(Failure { claim: name, cause: Cause::Type(why) }),
+                Err(why) => {
+                    // A name that a script made may be a value of somebody, and the log has none.
+                    let named = claim.is_some() || is_standard(&name);
+                    let claim = if named { name } else { "of the script".to_owned() };
+                    return Err(Failure { claim, cause: Cause::Type(why) });
+                }
             }
         }
         Ok(claims)
@@ -459,7 +464,9 @@ impl Include {
                     fit.map(|value| set(claims, Cow::Owned(name.clone()), value))
                 }
             });
-            put.map_err(|why| fail(name, Cause::Type(why)))?;
+            // Names that the provider gives may be values of somebody, and the log has none.
+            let named = self.only.is_some() || is_standard(name);
+            put.map_err(|why| fail(if named { name } else { "of `include`" }, Cause::Type(why)))?;
         }
         Ok(())
     }

@@ -45,10 +45,11 @@ impl<'t> Reader<'t> {
                 if *first != b'"' {
                     self.skip(depth)?;
                 }
-                if is_too_heavy(&self.text[start..self.at()]) {
+                let text = &self.text[start..self.at()];
+                if is_too_heavy(text) {
                     return None;
                 }
-                serde_json::from_str(&self.text[start..self.at()]).ok().map(Kept::Whole)
+                serde_json::from_str(text).ok().map(Kept::Whole)
             }
         }
     }

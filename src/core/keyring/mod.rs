@@ -156,6 +156,7 @@ async fn fetch<H: Host>(url: &Url, host: &H) -> Result<Entry, Failure> {
         body: bytes::Bytes::new(),
         timeout: Some(TIMEOUT),
         identity: None,
+        number: 0,
     };
     let answer = host.fetch(outgoing).await.map_err(|error| Failure::Keys(error.words()))?;
     if !answer.status.is_success() {

@@ -1,6 +1,6 @@
 //! What to do about a failure, for people who try a rule: the row of the failure table that it is, and the remedy.
 
-use super::Failure;
+use super::{Failure, TurnedAway as T};
 use crate::core::{
     calls::{Cause, TokenFault},
     claims, jose,
@@ -40,6 +40,11 @@ impl Failure {
             | Failure::Method
             | Failure::Unreadable => "no such rule; another method; body too large; too many headers",
             Failure::Panic => "a fault of the program",
+            Failure::TurnedAway(T::Network | T::Certificate | T::Key) => "`access` does not let whoever asks in",
+            Failure::TurnedAway(T::ClientRate(_) | T::TokenRate(_) | T::Throttled(_)) => {
+                "an address or a token asks too often, or too much that came from an address was refused"
+            }
+            Failure::Hidden(failure) => failure.row(),
         }
     }
 
@@ -74,6 +79,13 @@ impl Failure {
             Failure::Unreadable => "try again".into(),
             Failure::TooManyHeaders => "send fewer headers, or raise `max_request_headers`".into(),
             Failure::Panic => "report it, with the line that the log has about it".into(),
+            Failure::TurnedAway(T::Network) => "ask from an address in `access.networks`".into(),
+            Failure::TurnedAway(T::Certificate) => "show a certificate with a name in `access.client_names`".into(),
+            Failure::TurnedAway(T::Key) => "send the key of `access.key`".into(),
+            Failure::TurnedAway(T::ClientRate(seconds) | T::TokenRate(seconds) | T::Throttled(seconds)) => {
+                format!("try again in {seconds} s")
+            }
+            Failure::Hidden(failure) => failure.remedy(),
         }
     }
 }

@@ -136,7 +136,8 @@ fn introspection(
     let user_agent = concat!("claimsmith/", env!("CARGO_PKG_VERSION"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(user_agent));
     headers.insert(header::AUTHORIZATION, authorization?);
-    let request = Outgoing { method: Method::POST, url, headers, body: Bytes::new(), timeout: None, identity: None };
+    let request =
+        Outgoing { method: Method::POST, url, headers, body: Bytes::new(), timeout: None, identity: None, number: 0 };
     let expectation = Expectation {
         algorithms: Vec::new(),
         issuer: Vec::new(),

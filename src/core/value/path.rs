@@ -216,15 +216,25 @@ impl Query {
         for pattern in &self.traits.patterns {
             search = search.max(match pattern {
                 Pattern::Literal(cost) => *cost,
-                Pattern::Absolute(steps) => match steps.iter().try_fold(document, |value, step| value.step(step)) {
-                    Some(Exact::Text(text)) => {
-                        validate::cost(text).map_err(|_| "a pattern in an answer is too large")?
-                    }
-                    _ => 0,
-                },
+                Pattern::Absolute(query) => cost(query, document)?,
             });
         }
         Ok(search)
+    }
+}
+
+/// What the pattern costs that a document has at a place.
+fn cost(query: &JpQuery, document: &Exact) -> Result<usize, &'static str> {
+    let (nodes, met) = exact::observe(document, 0, || js_path_process(query, document));
+    if met.spent {
+        return Err("it takes more steps on this answer than a path may");
+    }
+    match nodes.as_deref() {
+        Ok([node]) => match node.val {
+            Exact::Text(text) => validate::cost(text).map_err(|_| "a pattern in an answer is too large"),
+            _ => Ok(0),
+        },
+        _ => Ok(0),
     }
 }
 

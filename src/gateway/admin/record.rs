@@ -46,7 +46,7 @@ pub(super) fn answer(shared: &Shared, method: &Method, query: &str) -> Response<
 }
 
 fn arm(shared: &Shared, rule: &str, wanted: Wanted, time: Duration) -> Response<Full<Bytes>> {
-    let set = shared.workers.first().map(|worker| worker.set());
+    let set = shared.workers.first().map(crate::gateway::serving::Worker::set);
     let served = set.as_ref().and_then(|set| set.find(&format!("/{rule}")));
     let Some(served) = served else { return text(StatusCode::NOT_FOUND, "no rule of this name serves") };
     if served.rule.verifies_signatures() {
@@ -90,7 +90,7 @@ impl<'q> Asked<'q> {
             match &*name {
                 "rule" => asked.rule = Some(value),
                 "status" => {
-                    asked.wanted.status = Some(value.parse().ok().filter(|status| (200..600).contains(status))?)
+                    asked.wanted.status = Some(value.parse().ok().filter(|status| (200..600).contains(status))?);
                 }
                 "failures" => asked.wanted.failures = value.parse().ok()?,
                 "request" => asked.wanted.request = Some(value.into_owned()).filter(|id| id.len() <= 128),

@@ -135,6 +135,7 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests look at files")]
 mod tests {
     use super::*;
 

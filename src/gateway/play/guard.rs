@@ -29,8 +29,11 @@ pub(super) enum Keys {
     /// Keys of its own.
     Own(Mutex<Own>),
     /// Whoever has the key of another door.
-    Another(Box<dyn Fn(Option<&http::HeaderValue>) -> bool + Send + Sync>),
+    Another(Box<Opens>),
 }
+
+/// Whether what a request has as `Authorization` opens another door.
+type Opens = dyn Fn(Option<&http::HeaderValue>) -> bool + Send + Sync;
 
 /// Keys of its own: one for the next session, and those of the sessions.
 pub(super) struct Own {

@@ -5,7 +5,6 @@
 //! It has a listener of its own on the loopback interface, or stands behind that of the admin pages.
 
 mod bench;
-#[expect(clippy::disallowed_methods, reason = "rules are saved here")]
 mod folder;
 mod guard;
 mod live;

@@ -113,7 +113,7 @@ impl Compiler<'_> {
             }
         }
         let body = Bytes::from(form.finish());
-        Some(OwnToken::new(Outgoing { method: Method::POST, url, headers, body, timeout, identity }))
+        Some(OwnToken::new(Outgoing { method: Method::POST, url, headers, body, timeout, identity, number: 0 }))
     }
 
     fn token_url(&mut self, text: &Text) -> Option<Url> {

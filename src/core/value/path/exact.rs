@@ -15,8 +15,6 @@ use std::{borrow::Cow, cell::Cell};
 use jsonpath_rust::query::queryable::Queryable;
 use serde_json::Value;
 
-use super::Step;
-
 /// A JSON value that compares exactly.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Exact {
@@ -67,7 +65,7 @@ pub(super) struct Met {
 /// Nodes that one query may be handed, one after another: in a document of ordinary depth a node costs one.
 const BUDGET: usize = 400_000;
 /// Levels of a document for which a node costs one more: the way to it is longer.
-const LEVELS: usize = 8;
+const LEVELS: usize = 4;
 /// Bytes of a text for which handing it out costs one more.
 const BYTES: usize = 16;
 
@@ -157,17 +155,6 @@ impl Exact {
     /// An object of parts of the document, whose names differ.
     pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
         Exact::Object(parts.map(|(name, value)| (name.to_owned(), Exact::from(value))).collect())
-    }
-
-    /// One step of a singular path.
-    pub(super) fn step(&self, step: &Step) -> Option<&Exact> {
-        match (self, step) {
-            (Exact::Object(members), Step::Member(name)) => {
-                members.iter().find(|(known, _)| **known == **name).map(|(_, value)| value)
-            }
-            (Exact::Array(items), Step::Index(index)) => items.get(*index),
-            _ => None,
-        }
     }
 
     fn depth(&self) -> usize {

@@ -6,8 +6,6 @@ use jsonpath_rust::parser::model::{
     SingularQuerySegment, Test, TestFunction,
 };
 
-use super::Step;
-
 /// What running a query needs to know of it.
 #[derive(Debug, Default)]
 pub(super) struct Traits {
@@ -29,7 +27,7 @@ pub(super) enum Pattern {
     /// The rule says it: what it costs to compile.
     Literal(usize),
     /// The document says it, at a place that is the same for every node.
-    Absolute(Vec<Step>),
+    Absolute(JpQuery),
 }
 
 /// Why a query is refused, and what to write instead.
@@ -237,7 +235,7 @@ fn function(call: &TestFunction, traits: &mut Traits) -> Result<(), Refusal> {
 /// # Errors
 /// When it is too long, or stands for too much. One that is none at all matches nothing (RFC 9535, section 2.4.6).
 pub(super) fn cost(pattern: &str) -> Result<usize, &'static str> {
-    const COSTS: [(usize, usize); 3] = [(16 * 1024, 200), (64 * 1024, 1_000), (256 * 1024, 4_000)];
+    const COSTS: [(usize, usize); 3] = [(16 * 1024, 60), (64 * 1024, 400), (256 * 1024, 2_000)];
     if pattern.len() > 512 {
         return Err("it has more than 512 bytes");
     }
@@ -251,37 +249,34 @@ pub(super) fn cost(pattern: &str) -> Result<usize, &'static str> {
 }
 
 fn pattern(argument: &FnArg) -> Result<Pattern, Refusal> {
-    let query = match argument {
-        FnArg::Literal(Literal::String(text)) => {
-            return match cost(text) {
-                Ok(cost) => Ok(Pattern::Literal(cost)),
-                Err(why) => refuse(
-                    format!("this pattern is too large: {why}"),
-                    "repeat less, or write `[0-9]` instead of `\\d`",
-                ),
-            };
-        }
-        // Not a text: it matches nothing.
-        FnArg::Literal(_) => return Ok(Pattern::Literal(0)),
-        FnArg::Test(test) => match &**test {
-            Test::AbsQuery(query) => &query.segments,
-            _ => {
-                return refuse(
-                    "each value would be searched for a pattern of its own",
-                    "write the pattern, or a path to one text: `match(@.name, $.call.pattern)`",
-                );
+    match argument {
+        FnArg::Literal(Literal::String(text)) => match cost(text) {
+            Ok(cost) => Ok(Pattern::Literal(cost)),
+            Err(why) => {
+                refuse(format!("this pattern is too large: {why}"), "repeat less, or write `[0-9]` instead of `\\d`")
             }
         },
-        FnArg::Filter(_) => return Ok(Pattern::Literal(0)),
-    };
-    let step = |segment: &Segment| match segment {
-        Segment::Selector(Selector::Name(name)) => Some(Step::Member(name.as_str().into())),
-        Segment::Selector(Selector::Index(index)) => usize::try_from(*index).ok().map(Step::Index),
-        _ => None,
-    };
-    match query.iter().map(step).collect() {
-        Some(steps) => Ok(Pattern::Absolute(steps)),
-        None => refuse("this path to a pattern counts from the end of a list", "count from its start"),
+        FnArg::Test(test) => match absolute_query(test) {
+            Some(query) => Ok(Pattern::Absolute(query.clone())),
+            None => refuse(
+                "each value would be searched for a pattern of its own",
+                "write the pattern, or a path to one text: `match(@.name, $.call.pattern)`",
+            ),
+        },
+        // Not a text: it matches nothing.
+        FnArg::Literal(_) | FnArg::Filter(_) => Ok(Pattern::Literal(0)),
+    }
+}
+
+/// The query from the document that a value is, or that the function `value` is asked for.
+fn absolute_query(test: &Test) -> Option<&JpQuery> {
+    match test {
+        Test::AbsQuery(query) => Some(query),
+        Test::Function(call) => match &**call {
+            TestFunction::Value(FnArg::Test(inner)) => absolute_query(inner),
+            _ => None,
+        },
+        Test::RelQuery(_) => None,
     }
 }
 

@@ -1,0 +1,4 @@
+import { overHttp } from "./api.js";
+import { play } from "./main.js";
+
+play(overHttp());

@@ -1,0 +1,4 @@
+import { play } from "./main.js";
+import { inPage } from "./wasm.js";
+
+play(await inPage("claimsmith.wasm"));
