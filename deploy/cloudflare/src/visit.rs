@@ -142,7 +142,7 @@ impl Visit {
 
 impl Host for Visit {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, url, headers, body, timeout, identity } = outgoing;
+        let Outgoing { method, url, headers, body, timeout, identity, number: _ } = outgoing;
         if identity.is_some() {
             // It was refused when the rule was loaded.
             return Err(FetchError::Connect(NO_CONNECTION.into()));

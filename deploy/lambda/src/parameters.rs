@@ -60,8 +60,15 @@ async fn parameter(origin: &str, name: &str, host: &Upstream) -> Result<Secret, 
     let mut session = HeaderValue::try_from(session).map_err(|_| fault("AWS_SESSION_TOKEN is no header".into()))?;
     session.set_sensitive(true);
     let headers = HeaderMap::from_iter([(http::HeaderName::from_static("x-aws-parameters-secrets-token"), session)]);
-    let request =
-        Outgoing { method: Method::GET, url, headers, body: Bytes::new(), timeout: Some(LIMIT), identity: None };
+    let request = Outgoing {
+        method: Method::GET,
+        url,
+        headers,
+        body: Bytes::new(),
+        timeout: Some(LIMIT),
+        identity: None,
+        number: 0,
+    };
     let answer = host.fetch(request).await.map_err(|error| fault(error.words()))?;
     if !answer.status.is_success() {
         return Err(fault(format!("the extension answers {}", answer.status.as_u16())));
