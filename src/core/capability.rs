@@ -44,6 +44,8 @@ pub enum Capability {
     Blinding,
     /// `upstream.roots`.
     PrivateRoots,
+    /// `upstream.allow`, `upstream.proxy`: which addresses calls reach, and how.
+    Reach,
 }
 
 /// How far a place has something.
@@ -87,14 +89,16 @@ impl Platform {
         use Platform as P;
         match (capability, self) {
             (_, P::Native) => Whole,
-            (C::ClientCertificates | C::SecretFiles | C::ScriptTime | C::Blinding | C::PrivateRoots, P::Lambda) => {
-                Whole
-            }
+            (
+                C::Reach | C::ClientCertificates | C::SecretFiles | C::ScriptTime | C::Blinding | C::PrivateRoots,
+                P::Lambda,
+            ) => Whole,
             (C::BodyOfGet, P::Lambda) | (C::BodyOfGet | C::ScriptTime, P::Wasi) => Whole,
             (C::BodyOfGet, P::Cloudflare) => Never("write `method = \"POST\"`, if the provider takes that"),
             (C::ClientCertificates, _) => Never("serve this rule with the program, or on lambda"),
             (C::SecretFiles, P::Cloudflare) => Never("write `{ env = \"NAME\" }`, and `npx wrangler secret put NAME`"),
             (C::SecretFiles, _) => Never("write `{ env = \"NAME\" }`, and set it where the component is started"),
+            (C::Reach, _) => Otherwise("the platform decides: the settings have no say"),
             (C::PrivateRoots, _) => Never("give the provider a certificate that the web trusts"),
             (C::Store, P::Cloudflare) => Otherwise(
                 "each isolate keeps for itself, within 8 MiB, and forgets when it goes, which may be at any time",
@@ -123,11 +127,12 @@ impl Platform {
 
 impl Capability {
     /// All of them, those first that rules ask for.
-    pub const ALL: [Capability; 9] = [
+    pub const ALL: [Capability; 10] = [
         Capability::ClientCertificates,
         Capability::SecretFiles,
         Capability::BodyOfGet,
         Capability::PrivateRoots,
+        Capability::Reach,
         Capability::Store,
         Capability::Sharing,
         Capability::Manners,
@@ -146,6 +151,7 @@ impl Capability {
             Capability::Manners => "limits for each upstream",
             Capability::ScriptTime => "the time of scripts",
             Capability::Blinding => "blinded RSA keys",
+            Capability::Reach => "which addresses calls reach (`upstream.allow`, `upstream.proxy`)",
             Capability::PrivateRoots => "private roots (`upstream.roots`)",
         }
     }

@@ -255,7 +255,8 @@ async fn reply(request: http::Request<Incoming>, stage: Stage) -> Result<http::R
     let Some(url) = url.and_then(|url| Url::parse(&url).ok()) else { return Ok(empty(StatusCode::NOT_FOUND)) };
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-    let outgoing = Outgoing { method: head.method, url, headers: head.headers, body, timeout: None, identity: None };
+    let outgoing =
+        Outgoing { method: head.method, url, headers: head.headers, body, timeout: None, identity: None, number: 0 };
     let answer = playing.elsewhere.fetch(outgoing).await;
     let hold = playing.hold;
     drop(playing);

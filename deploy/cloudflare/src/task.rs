@@ -182,9 +182,9 @@ async fn within_limits(
     if request.headers().len() > settings.max_request_headers {
         return refuse(rule, Failure::TooManyHeaders, id);
     }
-    visit.answer_within(rule.map_or(settings.deadline, |rule| rule.deadline(settings.deadline)));
-    let reception = Reception { query_token: settings.query_token };
-    let mut work = std::pin::pin!(answer(rule, request, id, reception, visit));
+    let until = visit.answer_within(rule.map_or(settings.deadline, |rule| rule.deadline(settings.deadline)));
+    let reception = Reception { query_token: settings.query_token, until: Some(until) };
+    let mut work = std::pin::pin!(answer(rule, request, id, reception, visit, None));
     let outcome = std::future::poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
         // A call noticed that the time is spent.

@@ -79,9 +79,11 @@ impl Visit {
         Visit { outside, rules, until, waiting: RefCell::default(), making: RefCell::default() }
     }
 
-    /// The request must be answered within this time.
-    pub fn answer_within(&self, deadline: Duration) {
-        self.until.set(Visit::clock().saturating_add(deadline));
+    /// The request must be answered within this time; gives the end of it by the clock.
+    pub fn answer_within(&self, deadline: Duration) -> Duration {
+        let until = Visit::clock().saturating_add(deadline);
+        self.until.set(until);
+        until
     }
 
     /// What is left of that time.
@@ -140,7 +142,7 @@ impl Visit {
 
 impl Host for Visit {
     async fn fetch(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Outgoing { method, url, headers, body, timeout, identity } = outgoing;
+        let Outgoing { method, url, headers, body, timeout, identity, number: _ } = outgoing;
         if identity.is_some() {
             // It was refused when the rule was loaded.
             return Err(FetchError::Connect(NO_CONNECTION.into()));

@@ -10,7 +10,7 @@ use claimsmith::{
         problem::{Severity, as_json},
         refuse,
     },
-    gateway::{Secrets, Store, Upstream, load},
+    gateway::{Store, Upstream, load},
 };
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -38,10 +38,8 @@ impl Serving {
     /// # Errors
     /// A sentence: the folder cannot be read, or a secret cannot be had.
     pub async fn load(settings: &Arc<Settings>) -> Result<Self, String> {
-        let store = Store::with(settings);
-        let asks = Upstream::new(settings, Secrets::Real, store.clone())?;
-        let secrets = parameters::load(settings, &asks).await?;
-        let host = Upstream::new(settings, secrets, store)?;
+        let secrets = parameters::load(settings).await?;
+        let host = Upstream::new(settings, secrets, Store::with(settings))?;
         let loaded = load(settings, &host)?;
         for problem in loaded.problems.iter().filter(|problem| problem.severity() > Severity::Advice) {
             let problem = as_json(problem).to_string();
@@ -81,10 +79,11 @@ impl Serving {
         if request.body().len() > settings.max_request_body {
             return refuse(rule, Failure::RequestTooLarge, id);
         }
-        let own = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0));
-        let reception = Reception { query_token: settings.query_token };
-        let work = answer(rule, request, id, reception, &self.host);
-        match tokio::time::timeout(own.min(left), work).await {
+        let deadline = rule.map_or(settings.deadline.0, |rule| rule.deadline(settings.deadline.0)).min(left);
+        let until = Upstream::clock().saturating_add(deadline);
+        let reception = Reception { query_token: settings.query_token, until: Some(until) };
+        let work = answer(rule, request, id, reception, &self.host, None);
+        match tokio::time::timeout(deadline, work).await {
             Ok(outcome) => outcome,
             Err(_) => refuse(rule, Failure::Deadline, id),
         }

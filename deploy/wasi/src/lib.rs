@@ -91,8 +91,9 @@ fn respond(request: IncomingRequest, id: &str) -> Answered {
 
 fn evaluate(settings: &Settings, rule: Option<&CompiledRule>, request: &Request, id: &str, visit: &Visit) -> Outcome {
     let deadline: Duration = rule.map_or(settings.deadline, |rule| rule.deadline(settings.deadline));
-    let reception = Reception { query_token: settings.query_token };
-    let outcome = visit.run(deadline, answer(rule, request, id, reception, visit));
+    let until = Visit::clock().saturating_add(deadline);
+    let reception = Reception { query_token: settings.query_token, until: Some(until) };
+    let outcome = visit.run(deadline, answer(rule, request, id, reception, visit, None));
     outcome.unwrap_or_else(|| refuse(rule, Failure::Deadline, id))
 }
 
