@@ -17,8 +17,7 @@
 pub mod core;
 
 #[cfg(feature = "authoring")]
-// Some of it is for editors, and they are served by the program alone.
-#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "editors know more kinds of texts than the playground"))]
 pub mod authoring;
 #[cfg(feature = "catalogue")]
 pub mod catalogue;

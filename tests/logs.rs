@@ -85,6 +85,8 @@ const RULES: &[(&str, &str, &str)] = &[
     ("issuer-down", "", INTROSPECTED_BROKEN),
     ("contract", "", ""),
     ("included", "", ""),
+    ("refused-name", "", ""),
+    ("named-by-script", "", "[script]\nsource = 'claims[user.email] = #{ a: [[1]] };'"),
     ("graph", "graphql = \"{ me { id } }\"", ""),
     ("pages", "paginate = { next = \"$.user.next\" }", ""),
     ("linked", "paginate = \"link\"", ""),
@@ -145,6 +147,9 @@ async fn provider(seen: Seen) -> Reply {
         "required" => Reply::json(format!("{{\"id\":\"{ID}\"}}")),
         "introspect" => Reply::json(format!("{{\"active\":false,\"client_id\":\"{BODY}\",\"username\":\"{EMAIL}\"}}")),
         "contract" => Reply::json(format!("{{\"id\":\"{ID}\",\"email\":\"{}\"}}", EMAIL.repeat(200))),
+        "refused-name" => {
+            Reply::json(format!("{{\"id\":\"{ID}\",\"email\":\"a\",\"{EMAIL}\":\"{}\"}}", "x".repeat(3000)))
+        }
         "included" => Reply::json(format!("{{\"id\":\"{ID}\",\"email\":\"a\",\"{EMAIL}\":{{\"{BODY}\":[[1]]}}}}")),
         "graph" => Reply::json(format!("{{\"errors\":[{{\"message\":\"{BODY}\"}}],\"data\":{{\"id\":\"{ID}\"}}}}")),
         "pages" => Reply::json(format!("{{\"items\":[],\"next\":\"https://api.example/{TOKEN}/broken?m={EMAIL}\"}}")),
@@ -223,6 +228,7 @@ fn rule_text((name, call, after): &(&str, &str, &str)) -> String {
         if call.starts_with("url =") { String::new() } else { format!("url = \"https://{host}.example/{name}\"\n") };
     let top = match *name {
         "contract" => "receiver = \"cognito\"\n",
+        "refused-name" => "receiver = \"cognito\"\ninclude = { path = \"$.user\" }\n",
         "included" => "include = { path = \"$.user\" }\n",
         _ => "",
     };
@@ -706,6 +712,8 @@ fn more_cases(at: SocketAddr) -> Vec<Case> {
         ("issuer-down", 502),
         ("contract", 500),
         ("included", 500),
+        ("refused-name", 500),
+        ("named-by-script", 500),
         ("graph", 502),
         ("pages", 502),
         ("linked", 502),

@@ -284,6 +284,7 @@ fn a_list_of_many_calls_leaves_spans_of_the_first() {
     let calls = spans.iter().filter(|span| span.name.starts_with("call "));
     // As many of a list as `try --trace` shows, and the call before it.
     assert_eq!(calls.count(), 33, "{:?}", names(&spans));
+    assert_eq!(attributes(&named(&spans, "GET /acme").attributes)["claimsmith.calls.left_out"], "118");
     let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     assert_eq!(ids.len(), spans.len(), "no id comes twice");
 }

@@ -56,6 +56,14 @@ impl CompiledRule {
         &self.source
     }
 
+    /// True for a claim that the rule, its script, its contract or the standard names. Others are named by an answer.
+    pub(super) fn names(&self, claim: &str) -> bool {
+        self.source.text.contains(claim)
+            || self.script.as_ref().is_some_and(|script| script.text().contains(claim))
+            || self.receiver.as_ref().is_some_and(|receiver| receiver.contract().names(claim))
+            || claims::is_standard(claim)
+    }
+
     /// True if callers' tokens are verified here, by a signature that nobody can make up.
     pub fn verifies_signatures(&self) -> bool {
         matches!(self.token, Some(token::Check::Jwt(_)))

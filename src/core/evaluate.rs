@@ -79,6 +79,9 @@ pub async fn evaluate<H: Host>(
     let outcome = match steps(rule, request, reception, host, trace, began, &mut calls).await {
         Ok(response) => Outcome { response, failure: None, calls },
         Err(failure) => {
+            // A provider may have made a name of somebody's data: it is for those alone who see all of an answer.
+            let for_all = trace.is_none_or(Trace::is_for_all);
+            let failure = if for_all { failure.without_names(|claim| rule.names(claim)) } else { failure };
             tell(trace, || Step::Failed { stage: failure.stage(), words: failure.words() });
             Outcome { calls, ..refuse(Some(rule), failure, request_id) }
         }

@@ -106,6 +106,17 @@ struct Outward<'a> {
 }
 
 impl Failure {
+    /// The same, without the name of a claim for which this does not hold.
+    pub(super) fn without_names(mut self, may_be_told: impl Fn(&str) -> bool) -> Self {
+        if let Failure::Claims(claims::Failure { claim, .. }) | Failure::Receiver(receiver::Failure { claim, .. }) =
+            &mut self
+            && !may_be_told(claim)
+        {
+            "(named by an answer)".clone_into(claim);
+        }
+        self
+    }
+
     fn outward(&self) -> Outward<'_> {
         use StatusCode as S;
         let plain =

@@ -66,6 +66,11 @@ pub fn compile(
 }
 
 impl Plan {
+    /// The script itself.
+    pub fn text(&self) -> &str {
+        self.program.text()
+    }
+
     /// The statements of the script, for coverage.
     pub fn points(&self) -> Vec<Point> {
         let statements = self.program.statements().iter();

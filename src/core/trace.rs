@@ -314,8 +314,6 @@ struct Inner {
     /// How many calls have their times noted, if nothing else is wanted.
     times: Option<usize>,
     calls: Vec<Timed>,
-    /// Calls that had no room there.
-    missed: usize,
     /// When the evaluation began, by the host's clock.
     began: Option<Duration>,
     /// The steps that are done, besides the calls, with their times.
@@ -359,6 +357,11 @@ impl Trace {
         self.with(|inner| inner.discreet)
     }
 
+    /// True if others than those who may see all of an answer are told of it.
+    pub fn is_for_all(&self) -> bool {
+        self.with(|inner| inner.discreet || inner.times.is_some())
+    }
+
     /// One for [`Trace::timeline`] alone, with so many calls at most. It has no steps, and so no claims.
     pub fn of_times(calls: usize) -> Self {
         Trace(Mutex::new(Inner { times: Some(calls), ..Inner::default() }))
@@ -370,8 +373,7 @@ impl Trace {
             (None, step) => inner.steps.push(step),
             (Some(room), Step::Call(call)) => match Timed::new(&call) {
                 Some(timed) if inner.calls.len() < room => inner.calls.push(timed),
-                Some(_) => inner.missed += 1,
-                None => {}
+                Some(_) | None => {}
             },
             (Some(_), _) => {}
         });
@@ -465,7 +467,7 @@ impl Trace {
                 _ => None,
             });
             let calls = inner.calls.iter().cloned().chain(of_steps).chain(open).collect();
-            Timeline { began, stages: inner.stages.clone(), calls, missed: inner.missed, sent: inner.opened }
+            Timeline { began, stages: inner.stages.clone(), calls, sent: inner.opened }
         })
     }
 

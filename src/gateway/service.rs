@@ -284,75 +284,31 @@ impl Service {
             tracing::debug!(rule, client, method, status, duration_us, reason, request_id = id, trace_id, message);
             return;
         }
+        // The level of an event is part of its place in the source.
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    rule,
+                    client,
+                    method,
+                    status,
+                    duration_us,
+                    calls,
+                    kept,
+                    stale,
+                    given_up,
+                    reason,
+                    request_id = id,
+                    trace_id,
+                    message
+                )
+            };
+        }
         match blame {
-            Some(Blame::Us) => {
-                tracing::error!(
-                    rule,
-                    client,
-                    method,
-                    status,
-                    duration_us,
-                    calls,
-                    kept,
-                    stale,
-                    given_up,
-                    reason,
-                    request_id = id,
-                    trace_id,
-                    message
-                );
-            }
-            Some(Blame::Upstream) => {
-                tracing::warn!(
-                    rule,
-                    client,
-                    method,
-                    status,
-                    duration_us,
-                    calls,
-                    kept,
-                    stale,
-                    given_up,
-                    reason,
-                    request_id = id,
-                    trace_id,
-                    message
-                );
-            }
-            None if given_up.is_some() || stale.is_some() => {
-                tracing::warn!(
-                    rule,
-                    client,
-                    method,
-                    status,
-                    duration_us,
-                    calls,
-                    kept,
-                    stale,
-                    given_up,
-                    reason,
-                    request_id = id,
-                    trace_id,
-                    message
-                );
-            }
-            None | Some(Blame::Caller) => {
-                tracing::info!(
-                    rule,
-                    client,
-                    method,
-                    status,
-                    duration_us,
-                    calls,
-                    kept,
-                    stale,
-                    given_up,
-                    reason,
-                    request_id = id,
-                    trace_id,
-                    message
-                );
-            }
+            Some(Blame::Us) => tell!(error),
+            Some(Blame::Upstream) => tell!(warn),
+            None if given_up.is_some() || stale.is_some() => tell!(warn),
+            None | Some(Blame::Caller) => tell!(info),
         }
         if let (Some(Blame::Us | Blame::Upstream), Some(reason)) = (blame, reason) {
             let step = outcome.failure.as_ref().map(|failure| failure.stage().to_string()).unwrap_or_default();

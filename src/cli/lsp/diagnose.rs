@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::workspace::{Workspace, beside, kind, stem};
+use super::{
+    place,
+    workspace::{Workspace, beside, kind, stem},
+};
 use crate::{
-    authoring::{draft::Draft, here::Kind, place},
+    authoring::{draft::Draft, here::Kind},
     config::Settings,
     core::{
         Cases, Compiler, MAX_SOURCE,

@@ -11,6 +11,7 @@
 
 mod definition;
 mod diagnose;
+mod place;
 mod transport;
 mod workspace;
 
@@ -30,7 +31,7 @@ use crate::{
         complete::{self, Item},
         draft,
         here::{Here, Kind},
-        hover, place,
+        hover,
     },
     config::{self, Settings},
     core::{Compiler, format, problem::Source},

@@ -323,12 +323,7 @@ impl Plan {
             };
             match fits {
                 Ok(value) => claims.push((Cow::Owned(name), value)),
-                Err(why) => {
-                    // A name that a script made may be a value of somebody, and the log has none.
-                    let named = claim.is_some() || is_standard(&name);
-                    let claim = if named { name } else { "of the script".to_owned() };
-                    return Err(Failure { claim, cause: Cause::Type(why) });
-                }
+                Err(why) => return Err(Failure { claim: name, cause: Cause::Type(why) }),
             }
         }
         Ok(claims)
@@ -361,7 +356,7 @@ fn kind_of(name: &str, kinds: &[(String, Kind)]) -> Option<Kind> {
 
 /// The claims of OpenID Connect that are no object. A profile has none with an empty text (Core, section 5.3.2): two
 /// users without an e-mail would have the same one.
-fn is_standard(name: &str) -> bool {
+pub fn is_standard(name: &str) -> bool {
     Kind::of_standard_claim(name).is_some()
 }
 
@@ -464,9 +459,7 @@ impl Include {
                     fit.map(|value| set(claims, Cow::Owned(name.clone()), value))
                 }
             });
-            // Names that the provider gives may be values of somebody, and the log has none.
-            let named = self.only.is_some() || is_standard(name);
-            put.map_err(|why| fail(if named { name } else { "of `include`" }, Cause::Type(why)))?;
+            put.map_err(|why| fail(name, Cause::Type(why)))?;
         }
         Ok(())
     }

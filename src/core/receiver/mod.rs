@@ -118,6 +118,11 @@ pub struct Judgement {
 }
 
 impl Contract {
+    /// True for a claim that it has something to say of by name.
+    pub fn names(&self, claim: &str) -> bool {
+        self.terms.iter().any(|term| term.name == claim)
+    }
+
     /// The contract with this name.
     pub fn find(name: &str) -> Option<&'static Contract> {
         all().iter().find(|contract| contract.name == name)

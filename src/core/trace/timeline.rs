@@ -14,10 +14,8 @@ pub struct Timeline {
     pub began: Option<Duration>,
     /// The steps besides the calls, in their order.
     pub stages: Vec<(Stage, Span)>,
-    /// The requests of all calls; those without an answer come last.
+    /// The requests of calls, as many as a trace shows; those without an answer come last.
     pub calls: Vec<Timed>,
-    /// How many more there were than there was room for.
-    pub missed: usize,
     /// How many requests were on their way, which is the highest of their numbers.
     pub sent: usize,
 }

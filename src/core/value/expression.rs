@@ -123,6 +123,11 @@ impl Expression {
 }
 
 impl Program {
+    /// What it was compiled from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Compiles a whole script.
     pub fn script(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Self> {
         Program::compile(spot, text, Offer::Claims, known, problems)

@@ -42,9 +42,9 @@ pub(super) fn spans(
     ended: &Ended<'_>,
     now: Duration,
 ) -> Vec<Span> {
-    let (calls, rest) = timeline.calls.split_at(timeline.calls.len().min(MAX_CALLS));
+    let calls = &timeline.calls[..timeline.calls.len().min(MAX_CALLS)];
     let mut family = Family { watched, now, began: timeline.began.unwrap_or(now), next: timeline.sent as u64 };
-    let mut spans = vec![family.request(otlp, ended, timeline.missed + rest.len())];
+    let mut spans = vec![family.request(otlp, ended, timeline.sent.saturating_sub(calls.len()))];
     for (stage, time) in &timeline.stages {
         let step = family.step(stage, watched.context.span, *time);
         spans.push(step);
