@@ -15,6 +15,23 @@ pub type Request = http::Request<Bytes>;
 /// What we answer.
 pub type Response = http::Response<Bytes>;
 
+/// The name of a method, as a log may tell it: of those that there are (RFC 9110, section 9.1, and RFC 5789). Others may be
+/// anything, also a token in the wrong place.
+pub fn method_name(method: &Method) -> &str {
+    const STANDARD: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    if STANDARD.contains(method) { method.as_str() } else { "-" }
+}
+
 /// One request to an upstream.
 #[derive(Clone, Debug)]
 pub struct Outgoing {

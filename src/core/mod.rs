@@ -77,7 +77,7 @@ pub use self::{
     evaluate::{Outcome, Reception, answer, evaluate, refuse},
     format::format,
     host::{Host, SecretSource},
-    message::{Answer, FetchError, Outgoing, Request, Response, Secret, Spare},
+    message::{Answer, FetchError, Outgoing, Request, Response, Secret, Spare, method_name},
     outline::{LongestPath, Outline, Reader},
     propose::{Proposal, Proposed, Sample, propose},
     receiver::{Contract, Errors, Judgement, Standing, Trust, all as contracts},

@@ -34,24 +34,12 @@ use super::{
     wellformed::is_well_formed,
 };
 use crate::core::{
-    Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, record::Recorder, refuse,
+    Blame, CompiledRule, Failure, Host, Outcome, Reception, Request, Trace, answer, method_name, record::Recorder,
+    refuse,
 };
 
 /// The header that carries a request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Methods whose names a log line may bear.
-const STANDARD_METHODS: [Method; 9] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::CONNECT,
-    Method::TRACE,
-];
 
 /// What answers the requests of one worker.
 pub(super) struct Service {
@@ -258,7 +246,7 @@ impl Service {
         let client = client.map(tracing::field::display);
         // A path or method that we do not know may be anything, also a token in the wrong place.
         let rule = served.map_or(NOWHERE, |served| served.rule.name());
-        let method = method_of(request);
+        let method = method_name(request.method());
         let status = outcome.response.status().as_u16();
         let tally = served.map_or(&self.shared.tally.nowhere, |served| &served.tally);
         let calls = outcome.calls.sent;
@@ -318,19 +306,11 @@ impl Service {
     }
 }
 
-/// A method may be anything, also a token in the wrong place; only those that there are have a name.
-fn method_of(request: &Request) -> &str {
-    match request.method() {
-        method if STANDARD_METHODS.contains(method) => method.as_str(),
-        _ => "-",
-    }
-}
-
 /// How a request ended, for a trace.
 fn ended<'a>(request: &'a Request, served: Option<&'a Served>, outcome: &Outcome) -> Ended<'a> {
     Ended {
         version: request.version(),
-        method: method_of(request),
+        method: method_name(request.method()),
         rule: served.map(|served| served.rule.name()),
         status: outcome.response.status().as_u16(),
         failure: outcome.failure.as_ref().map(|failure| (failure.words(), failure.blame())),

@@ -1,23 +1,10 @@
 //! The line of the log that a request leaves: one JSON object with the fields of the program's, and no token, secret,
 //! claim, or path that is no rule's name. The platform adds the time.
 
-use claimsmith::core::{Blame, Failure, Outcome};
+use claimsmith::core::{Blame, Failure, Outcome, method_name};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// Methods whose names a line may bear.
-const STANDARD_METHODS: [Method; 9] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-    Method::CONNECT,
-    Method::TRACE,
-];
 
 /// How serious a line is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +32,7 @@ pub fn level(outcome: &Outcome) -> Level {
 /// The line of an answer.
 pub fn write(level: Level, rule: &str, method: &Method, outcome: &Outcome, took_ms: u64, id: &str) -> String {
     let calls = &outcome.calls;
-    let method = if STANDARD_METHODS.contains(method) { method.as_str() } else { "-" };
+    let method = method_name(method);
     let mut line = Map::new();
     let mut add = |name: &str, value: Value| line.insert(name.into(), value);
     add("level", level.name().into());

@@ -9,7 +9,12 @@ mod exact;
 mod validate;
 mod walk;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use jsonpath_rust::{
     parser::{
@@ -27,10 +32,10 @@ use self::{
     validate::{Pattern, Traits, validate},
     walk::Hop,
 };
-use super::{Failure, Known, Mentions, Spot};
+use super::{Engine, Failure, Known, Mentions, Spot};
 use crate::core::{
     facts::{Facts, Root},
-    problem::{Code, Problems, did_you_mean},
+    problem::{Code, Problems, Source, did_you_mean},
 };
 
 /// A compiled JSONPath.
@@ -77,6 +82,27 @@ pub fn looks_like_path(text: &str) -> bool {
 }
 
 impl Path {
+    /// Compiles a JSONPath alone, for a document with one call.
+    ///
+    /// # Errors
+    /// Its problems, as a rule with it would have them.
+    pub fn alone(source: &Arc<Source>, call: &str) -> Result<Path, Problems> {
+        // A path asks for no time, and runs no script.
+        static ENGINE: LazyLock<Arc<Engine>> =
+            LazyLock::new(|| Arc::new(Engine::new(|| Duration::ZERO, || Duration::ZERO)));
+        let known = Known {
+            calls: &[call.to_owned()],
+            vars: &Value::Null,
+            secrets: &BTreeMap::new(),
+            secret_names: &[],
+            engine: &ENGINE,
+            each: false,
+            token: None,
+        };
+        let mut problems = Problems::default();
+        Path::compile(&Spot::file(source), &source.text, &known, &mut problems).ok_or(problems)
+    }
+
     /// Compiles a JSONPath, whose first segment must name a part of the document.
     pub fn compile(spot: &Spot<'_>, text: &str, known: &Known<'_>, problems: &mut Problems) -> Option<Path> {
         let query = match parse_json_path(text) {

@@ -2,13 +2,7 @@
 
 mod random;
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt::Write};
 
 use jsonpath_rust::{parser::parse_json_path, query::js_path_process};
 use serde_json::{Value, json};
@@ -17,7 +11,7 @@ use super::{Path, Rest};
 use crate::core::{
     facts::{Facts, Kept, Shape},
     problem::{Problems, Source},
-    value::{Engine, Failure, Known, Spot},
+    value::Failure,
 };
 
 /// Where the suite may stand, how many tests it has there, and how many of them our paths answer as it says;
@@ -35,25 +29,11 @@ const SUITES: [(&str, usize, usize); 2] = [
     ),
 ];
 
-static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| Arc::new(Engine::new(|| Duration::ZERO, || Duration::ZERO)));
-
 /// Compiles a path in a rule with the one call `doc`.
 fn compile(text: &str) -> Result<Path, String> {
-    let calls = ["doc".to_owned()];
-    let secrets = BTreeMap::new();
-    let known = Known {
-        calls: &calls,
-        vars: &Value::Null,
-        secrets: &secrets,
-        secret_names: &[],
-        engine: &ENGINE,
-        each: false,
-        token: None,
-    };
-    let source = Source::new("test", text);
-    let mut problems = Problems::default();
-    let path = Path::compile(&Spot::file(&source), text, &known, &mut problems);
-    path.ok_or_else(|| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))
+    let words =
+        |problems: Problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ");
+    Path::alone(&Source::new("test", text), "doc").map_err(words)
 }
 
 /// All nodes that a path selects when `doc` answered with this.
