@@ -228,7 +228,7 @@ fn documents() -> Vec<(&'static str, String)> {
             "objects",
             format!(
                 r#"{{"a":[{}{{"x":1}}]}}"#,
-                r#"{"x":[0,{"y":"aaaaaaaaaaaaaaaaaaaaaaaa"}]},"#.repeat(10_000 / SMALLER)
+                r#"{"x":[0,{"y":"aaaaaaaaaaaaaaaaaaaaaaaa"}]},"#.repeat(8_000 / SMALLER)
             ),
         ),
         ("deep", nested(120, "1")),

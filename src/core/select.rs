@@ -22,3 +22,19 @@ pub fn select(path: &str, call: &str, answer: &Value) -> Result<Result<Vec<Value
     let nodes = compiled.all(&facts).map_err(|failure| failure.words());
     Ok(nodes.map(|nodes| nodes.into_iter().map(Cow::into_owned).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_selected_many_times_over_is_bounded() {
+        let times = |count: usize| format!("$.a[{}]", vec!["*"; count].join(","));
+        let answer = json!({ "list": vec![7; 10_000] });
+        let selected = |count| select(&times(count), "a", &answer).expect("the path is sound");
+        assert_eq!(selected(30).map(|nodes| nodes.len()), Ok(30));
+        assert!(selected(60).is_err_and(|why| why.contains("selects more of this answer")));
+    }
+}

@@ -233,7 +233,10 @@ impl Query {
         if met.inexact || (met.big_integer && self.traits.orders) {
             return Err(fail("a filter compares a number that no float holds exactly"));
         }
-        Ok(nodes.into_iter().map(|node| Cow::Owned(Value::from(node.val()))).collect())
+        if !exact::may_be_copied(nodes.iter().map(|node| node.val)) {
+            return Err(fail("it selects more of this answer than a path may"));
+        }
+        Ok(nodes.into_iter().map(|node| Cow::Owned(Value::from(node.val))).collect())
     }
 
     /// What it costs to hand out a text: much where a pattern is compiled for each text, as jsonpath-rust does it.

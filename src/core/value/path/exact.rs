@@ -89,6 +89,12 @@ pub(super) fn observe<T>(document: &Exact, search: usize, query: impl FnOnce() -
     (result, MET.get())
 }
 
+/// True if these have no more values than a query may be handed: those that it selects many times over are copied as often.
+pub(super) fn may_be_copied<'e>(mut nodes: impl Iterator<Item = &'e Exact>) -> bool {
+    let mut left = BUDGET;
+    nodes.all(|node| node.fits(&mut left))
+}
+
 /// Takes this much of the budget. False if it is spent.
 fn spend(cost: usize) -> bool {
     match LEFT.get().checked_sub(cost) {
@@ -155,6 +161,21 @@ impl Exact {
     /// An object of parts of the document, whose names differ.
     pub(super) fn object<'a>(parts: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
         Exact::Object(parts.map(|(name, value)| (name.to_owned(), Exact::from(value))).collect())
+    }
+
+    /// Takes its values off what is left; false if they are more.
+    fn fits(&self, left: &mut usize) -> bool {
+        let own = match self {
+            Exact::Text(text) => 1 + text.len() / BYTES,
+            _ => 1,
+        };
+        let Some(rest) = left.checked_sub(own) else { return false };
+        *left = rest;
+        match self {
+            Exact::Array(items) => items.iter().all(|item| item.fits(left)),
+            Exact::Object(members) => members.iter().all(|(_, value)| value.fits(left)),
+            _ => true,
+        }
     }
 
     fn depth(&self) -> usize {
