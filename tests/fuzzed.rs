@@ -4,6 +4,8 @@
 
 use std::{fs, path::Path};
 
+use crate::support::alone;
+
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 
@@ -23,6 +25,7 @@ fn inputs(folder: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 #[expect(clippy::print_stdout, reason = "the name of the input is what a failure has to tell")]
 fn every_input_that_is_kept_keeps_the_promises_of_its_target() {
+    let _alone = alone();
     for (target, check) in targets::TARGETS {
         let kept = [inputs(&format!("fuzz/seeds/{target}")), inputs(&format!("fuzz/found/{target}"))].concat();
         assert!(!kept.is_empty(), "{target} has seeds");
@@ -37,6 +40,7 @@ fn every_input_that_is_kept_keeps_the_promises_of_its_target() {
 #[test]
 #[expect(clippy::print_stdout, reason = "the name of the input is what a failure has to tell")]
 fn every_rule_that_there_is_keeps_the_promises_of_rule_files() {
+    let _alone = alone();
     for (name, bytes) in [inputs("tests/problems"), inputs("rules")].concat() {
         println!("{name}");
         match name.ends_with(".test.toml") {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Reply, Setup, Upstream};
+use crate::support::{Gateway, Reply, Setup, Upstream, alone, memory};
 
 /// How long one request may take, beside other tests. A script itself has 50 ms; what one step of it does is some
 /// ten times slower in a build without optimization.
@@ -390,6 +390,7 @@ fn long_scripts() -> Vec<(&'static str, End, String)> {
 
 #[test]
 fn every_abusive_script_ends_within_its_bounds() {
+    let _alone = alone();
     let upstream = Upstream::new(|_| Reply::json(USER));
     let scripts: Vec<_> = SCRIPTS.iter().map(|(name, end, text)| (*name, *end, (*text).to_owned())).collect();
     let all: Vec<_> = scripts.into_iter().chain(long_scripts()).collect();
@@ -484,11 +485,4 @@ fn serving(upstream: &Upstream) -> Setup {
 fn good(gateway: &Gateway) {
     let claims = gateway.claims("/good", "t0ken");
     assert_eq!(json!(claims), json!({"sub": "u1", "name": "Ada", "ok": true}));
-}
-
-/// The resident memory of this process in bytes; 0 where the system does not tell.
-fn memory() -> usize {
-    const PAGE: usize = 4096;
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * PAGE)
 }

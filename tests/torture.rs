@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::support::{Gateway, Reply, Setup, Upstream};
+use super::support::{Gateway, Reply, Setup, Upstream, alone, memory};
 
 /// How long anything may hang before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,13 +36,6 @@ fn setup(upstream: &Upstream) -> Setup {
 /// A rule with these claims of the answer `user`.
 fn rule(claims: &str) -> String {
     format!("[call.user]\nurl = \"https://api.example/user\"\n\n[claims]\n{claims}\n")
-}
-
-/// The resident memory of this process in bytes; 0 where the system does not tell.
-fn memory() -> usize {
-    const PAGE: usize = 4096;
-    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).map_or(0, |pages| pages * PAGE)
 }
 
 /// The bodies of JSONTestSuite by their names, from the folder beside the checkout or from a package; nothing where
@@ -72,6 +65,7 @@ fn json_suite() -> Option<(&'static str, BTreeMap<String, Vec<u8>>)> {
 #[test]
 #[expect(clippy::print_stderr, reason = "what was run, or left out, is told")]
 fn every_body_of_the_json_suite_is_read_or_refused_as_it_says() {
+    let _alone = alone();
     let Some((from, suite)) = json_suite() else {
         eprintln!("skipped: JSONTestSuite is neither beside the checkout nor installed by .ci/suites");
         return;
@@ -134,6 +128,7 @@ fn deep(levels: usize) -> String {
 
 #[test]
 fn json_is_bounded_in_depth_where_it_is_kept_and_costs_nothing_where_it_is_not() {
+    let _alone = alone();
     let depths = [1, 30, 31, 32, 33, 100, 120, 125, 126, 127, 128, 129, 1_000, 100_000];
     let body = |levels: usize| (levels.to_string(), format!(r#"{{"id":"u1","x":{}}}"#, deep(levels)).into_bytes());
     let upstream = upstream(depths.into_iter().map(body).collect());
@@ -154,6 +149,7 @@ fn json_is_bounded_in_depth_where_it_is_kept_and_costs_nothing_where_it_is_not()
 
 #[test]
 fn json_that_is_short_and_takes_much_memory_is_no_answer() {
+    let _alone = alone();
     const MEGABYTE: usize = 1024 * 1024;
     let list = |item: &str, bytes: usize| {
         format!(r#"{{"id":"u1","x":[{}0]}}"#, format!("{item},").repeat(bytes / (item.len() + 1))).into_bytes()
@@ -243,6 +239,7 @@ fn documents() -> Vec<(&'static str, String)> {
 #[test]
 #[expect(clippy::print_stderr, reason = "what was run, or left out, is told")]
 fn hostile_paths_end_within_their_budget_on_hostile_documents() {
+    let _alone = alone();
     let documents = documents();
     assert!(documents.iter().all(|(_, text)| text.len() < 1024 * 1024));
     let named = documents.iter().map(|(name, text)| (name.replace(' ', "-"), text.clone().into_bytes()));
@@ -280,6 +277,7 @@ const PATH_BUDGET: Duration = Duration::from_millis(if cfg!(debug_assertions) { 
 /// Patterns that nobody has vouched for: of each element its own, or too large.
 #[test]
 fn patterns_that_cannot_be_bounded_are_refused() {
+    let _alone = alone();
     let upstream = upstream(BTreeMap::new());
     for path in ["$.user.list[?match(@.name, @.like)]", "$.user.list[?search(@.name, '(\\\\w{50}){50}')]"] {
         let text = rule(&format!("sub = {{ path = \"{path}.id\", first = true }}"));

@@ -4,6 +4,7 @@
 mod authority;
 mod gateway;
 mod load;
+mod memory;
 mod random;
 mod upstream;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub use authority::{Authority, Clients, Pair};
 pub use gateway::{Gateway, Setup};
 pub use load::Load;
+pub use memory::{alone, memory};
 pub use random::Random;
 pub use upstream::{Reply, Seen, Upstream, raw_upstream};
 
